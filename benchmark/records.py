@@ -1,0 +1,241 @@
+"""The results store: one folder per run, plain files only, and ``run.json`` exists if and only if the run finished.
+
+    <results>/<suite>/plan.json                                             what the suite consists of
+    <results>/<suite>/samples/<dataset>/<frame>/{image,truth,weak-...}.png  shared by all runs
+    <results>/<suite>/runs/<dataset>/<labels>/<method>/<seed>-<fingerprint>/
+        spec.json       first: enough to replay the run
+        curve.csv       while training: step, progress, lr, one column per loss term
+        last.pt         while training: the checkpoint, never committed
+        counts.npz      after evaluation: sufficient statistics per image and class
+        samples/        after evaluation: predicted train ids of the dataset's fixed frames
+        environment.txt the packages
+        run.json        last, by atomic rename
+        failure.json    instead, after an exception; the run is tried again next time
+
+``results/README.md`` explains every field. This module needs no torch.
+"""
+
+import errno
+import json
+import os
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Int
+
+from wsss.benchmark.errors import BenchmarkError
+from wsss.benchmark.spec import PROTOCOL, RunSpec, from_plain, to_plain
+
+SCHEMA = 1
+"""Version of the files' layout."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Counts:
+    """Sufficient statistics of one evaluation.
+
+    ``tables`` holds, per predictor, int64 (images, classes, 3): intersection, predicted and labelled pixels,
+    all counted on labelled pixels only.
+    """
+
+    image_ids: list[str]
+    scene_ids: list[str]
+    """The scene of each image: the unit of the bootstrap."""
+    tables: dict[str, Int[np.ndarray, "images classes 3"]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Record:
+    """All that a report needs to know of a finished run beside its counts; written as ``run.json``."""
+
+    spec: RunSpec
+    fingerprint: str
+    suite: str
+    method: dict[str, Any]
+    """title, paper, url, supervision, geometry, version."""
+    dataset: dict[str, Any]
+    """title, classes (names), colors, things."""
+    labels: dict[str, Any]
+    """source, share of labelled pixels, coverage: per class, the share of images holding it that label it."""
+    digests: dict[str, str]
+    scores: dict[str, dict[str, Any]]
+    """Per predictor, the tables' one first: miou and classes (None where the split lacks the class), in [0, 1]."""
+    parameters: int
+    seconds: dict[str, float]
+    """train, evaluate."""
+    peak_memory_mb: float
+    provenance: dict[str, Any]
+    command: str
+    """Replays this run."""
+    started: str
+    schema: int = SCHEMA
+    protocol: int = PROTOCOL
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cell:
+    """One planned run; ``skip`` is the reason why it cannot exist, printed beside ``n/a``."""
+
+    dataset: str
+    labels: str
+    method: str
+    seed: int
+    folder: str | None
+    """Relative to the suite's folder; None if skipped."""
+    skip: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """What a suite consists of, in the order of its tables; written as ``plan.json`` before the first run."""
+
+    suite: str
+    title: str
+    """One sentence that says which data this is; printed over everything."""
+    data: str
+    methods: dict[str, dict[str, Any]]
+    """Per method name: title, paper, url, supervision."""
+    datasets: dict[str, dict[str, Any]]
+    """Per dataset name: title, classes (names), colors, things."""
+    cells: tuple[Cell, ...]
+    schema: int = SCHEMA
+    protocol: int = PROTOCOL
+
+
+class RunFolder:
+    """The files of one run."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.curve = path / "curve.csv"
+        self.checkpoint = path / "last.pt"
+        self.samples = path / "samples"
+
+    @property
+    def finished(self) -> bool:
+        """Whether ``run.json`` exists."""
+        return (self.path / "run.json").is_file()
+
+    @property
+    def state(self) -> str:
+        """``done``, ``failed``, ``resumable`` or ``to run``."""
+        if self.finished:
+            return "done"
+        if (self.path / "failure.json").is_file():
+            return "failed"
+        return "resumable" if self.checkpoint.is_file() else "to run"
+
+    def write(self, name: str, value: Any) -> None:
+        """Write one of the folder's JSON files atomically."""
+        write_text(self.path / name, json.dumps(to_plain(value), indent=1, allow_nan=False) + "\n")
+
+    def finish(self, record: Record) -> None:
+        """Declare the run finished: the last write, after which checkpoint and failure are of no use."""
+        self.write("run.json", record)
+        self.checkpoint.unlink(missing_ok=True)
+        (self.path / "failure.json").unlink(missing_ok=True)
+
+    def write_counts(self, counts: Counts) -> None:
+        """Write ``counts.npz`` atomically."""
+        arrays = {f"counts_{name}": table for name, table in counts.tables.items()}
+        with replacing(self.path / "counts.npz") as temporary, temporary.open("wb") as file:
+            np.savez_compressed(
+                file, image_ids=np.array(counts.image_ids), scene_ids=np.array(counts.scene_ids), **arrays
+            )
+
+    def read_counts(self) -> Counts:
+        """Read ``counts.npz``.
+
+        Raises:
+            BenchmarkError: The file is missing or damaged.
+        """
+        path = self.path / "counts.npz"
+        try:
+            with np.load(path, allow_pickle=False) as stored:
+                tables = {k.removeprefix("counts_"): stored[k] for k in stored.files if k.startswith("counts_")}
+                return Counts(
+                    image_ids=stored["image_ids"].tolist(), scene_ids=stored["scene_ids"].tolist(), tables=tables
+                )
+        except (OSError, ValueError, KeyError, EOFError) as error:
+            raise BenchmarkError(f"{path}: not a counts file ({error}); delete {self.path} and rerun") from error
+        except Exception as error:  # zipfile.BadZipFile is no OSError
+            raise BenchmarkError(f"{path}: damaged ({error}); delete {self.path} and rerun") from error
+
+    def read_record(self) -> Record:
+        """Read ``run.json``.
+
+        Raises:
+            BenchmarkError: The file is damaged, or of another schema or protocol.
+        """
+        record = _read(self.path / "run.json", Record)
+        assert isinstance(record, Record)
+        return record
+
+
+def read_plan(suite: Path) -> Plan:
+    """The plan of a suite's results folder.
+
+    Raises:
+        BenchmarkError: There is none, or it is damaged or of another schema or protocol.
+    """
+    path = suite / "plan.json"
+    if not path.is_file():
+        raise BenchmarkError(f"{path} does not exist: nothing was run there yet; start with `wsss run --suite {suite.name}`")
+    plan = _read(path, Plan)
+    cells = tuple(from_plain(Cell, cell, f"{path}: cells") for cell in plan.cells)
+    return Plan(**{**{name: getattr(plan, name) for name in Plan.__dataclass_fields__}, "cells": cells})
+
+
+def _read(path: Path, cls: type) -> Any:
+    try:
+        plain = json.loads(path.read_text("utf-8"))
+    except (OSError, ValueError) as error:
+        raise BenchmarkError(f"{path}: cannot be read ({error}); delete {path.parent} and rerun") from error
+    for field, ours in (("schema", SCHEMA), ("protocol", PROTOCOL)):
+        if not isinstance(plain, Mapping) or plain.get(field) != ours:
+            found = plain.get(field) if isinstance(plain, Mapping) else None
+            raise BenchmarkError(
+                f"{path}: {field} {found}, this version reads {ours}. Results of different {field}s never mix: "
+                f"choose another folder with --results, or use the version that wrote it"
+            )
+    return from_plain(cls, plain, str(path))
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """A temporary path beside ``path`` that replaces it when the block succeeds and vanishes when it does not.
+
+    Raises:
+        BenchmarkError: The disk is full or the folder cannot be written.
+    """
+    temporary = None
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+        os.close(handle)
+        temporary = Path(name)
+        temporary.chmod(0o644)
+        yield temporary
+        with temporary.open("rb") as file:
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise BenchmarkError(f"no space left while writing {path}; free some and run the same command again") from error
+        if error.errno in (errno.EACCES, errno.EROFS, errno.EPERM):
+            raise BenchmarkError(f"{path} cannot be written ({error.strerror}); choose another --results folder") from error
+        raise
+    finally:
+        if temporary is not None:
+            temporary.unlink(missing_ok=True)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text file atomically."""
+    with replacing(path) as temporary:
+        temporary.write_text(text, "utf-8")

