@@ -24,7 +24,7 @@ _HOME = {
     "types": ("IGNORE", "Camera", "Classes", "Frame", "PointCloud", "Scene"),
 }
 
-__all__ = [  # noqa: PLE0604
+__all__ = [
     "IGNORE",
     "Batch",
     "BenchmarkError",

@@ -1,6 +1,8 @@
 """The nouns of a training step: what the loader makes and a method sees. Conventions stand in ``types.py``."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
+from typing import TypeVar
 
 import torch
 from jaxtyping import Bool, Float, Int64
@@ -23,7 +25,7 @@ class Points:
 
     def to(self, device: torch.device) -> "Points":
         """The same points on a device."""
-        return _to(self, device)
+        return _map(self, lambda column: column.to(device))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,9 +33,9 @@ class Batch:
     """What a method sees in one step. Every tensor shares this step's scale, crop and flip."""
 
     image: Float[Tensor, "b 3 h w"]
-    """The weak view, normalised for the network: a teacher's input."""
+    """The weak view, RGB in [0, 1], never colour-jittered: a teacher's input."""
     strong: Float[Tensor, "b 3 h w"]
-    """The same pixels under strong photometric changes and cutout: the student's input."""
+    """The same pixels in [0, 1] under strong photometric changes and cutout: the student's input."""
     labels: Int64[Tensor, "b h w"]
     """IGNORE where nobody labelled, in the padding, and under the holes of the strong view."""
     valid: Bool[Tensor, "b h w"]
@@ -42,10 +44,17 @@ class Batch:
 
     def to(self, device: torch.device) -> "Batch":
         """The same batch on a device."""
-        return _to(self, device)
+        moved = _map(self, lambda tensor: tensor.to(device, non_blocking=True))
+        return replace(moved, points=None if self.points is None else self.points.to(device))
+
+    def pin_memory(self) -> "Batch":
+        """The same batch in page-locked memory; DataLoader asks for it by this name."""
+        return _map(self, Tensor.pin_memory)
 
 
-def _to(table: "Batch | Points", device: torch.device) -> "Batch | Points":
-    moved = {field.name: getattr(table, field.name) for field in fields(table)}
-    moved = {name: value if value is None else value.to(device) for name, value in moved.items()}
-    return replace(table, **moved)
+_Table = TypeVar("_Table", Batch, Points)
+
+
+def _map(table: _Table, change: Callable[[Tensor], Tensor]) -> _Table:
+    columns = {field.name: getattr(table, field.name) for field in fields(table)}
+    return replace(table, **{name: change(value) for name, value in columns.items() if isinstance(value, Tensor)})

@@ -18,12 +18,13 @@ class DatasetMissing(DatasetError):
     """The root of a dataset, or a part that everything needs, is not there."""
 
     def __init__(self, dataset: type["Dataset"], missing: Path) -> None:
+        self.missing = missing
+        name = dataset.__module__.rpartition(".")[2]
         tree = "\n".join(f"    {line}" for line in dataset.layout.strip("\n").splitlines())
         super().__init__(
-            f"{dataset.title}: {missing} does not exist. Get the data from {dataset.homepage} "
-            f"({dataset.license}) and unpack it as\n{tree}\n"
-            f"then name its folder with --data-root, or the folder above it with WSSS_DATA; "
-            f"`wsss data --miniature` builds small data of the same format without a download."
+            f"{dataset.title}: {missing} does not exist. Get the data from {dataset.homepage} ({dataset.license}) "
+            f"and unpack it as\n{tree}\nin a folder named {name}, then name the folder above it with --data-root or "
+            f"WSSS_DATA; `wsss data --miniature` builds small data of the same format without a download."
         )
 
 
@@ -124,9 +125,22 @@ class Dataset(ABC):
                 if frame.labelled:
                     yield scene, frame
 
+    def files(self, frame: Frame) -> tuple[Path, ...]:
+        """The files that hold a labelled frame's image and annotations."""
+        return (frame.image,)
+
     def digest(self, split: Split) -> str:
-        """Identity of a split: its frame ids, scenes and image sizes in bytes, independent of machine and path."""
+        """Identity of a split: its scenes, frames and the sizes of their files, independent of machine and path.
+
+        Raises:
+            DatasetError: One of the files is missing.
+        """
         sha = hashlib.sha256()
         for scene, frame in self.labelled(split):
-            sha.update(f"{scene.id}\x1f{frame.id}\x1f{frame.image.stat().st_size}\n".encode())
+            sizes = []
+            for path in self.files(frame):
+                if not path.is_file():
+                    raise DatasetError(f"{path} is missing; `wsss data {self.name}` shows the tree that is expected")
+                sizes.append(path.stat().st_size)
+            sha.update(f"{scene.id}\x1f{frame.id}\x1f{sizes}\n".encode())
         return sha.hexdigest()[:16]

@@ -62,7 +62,7 @@ class Method(nn.Module, ABC):
 
     @abstractmethod
     def predict(self, image: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b c h w"]:
-        """Logits at image resolution, from images alone: geometry is a training signal, never a test input."""
+        """Logits at image resolution from RGB in [0, 1] alone: geometry is a training signal, never a test input."""
 
     def predictors(self) -> Mapping[str, Predictor]:
         """The networks to score, by name; the first is the one in the tables."""

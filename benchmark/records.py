@@ -159,7 +159,9 @@ class RunFolder:
             with np.load(path, allow_pickle=False) as stored:
                 tables = {k.removeprefix("counts_"): stored[k] for k in stored.files if k.startswith("counts_")}
                 return Counts(
-                    image_ids=stored["image_ids"].tolist(), scene_ids=stored["scene_ids"].tolist(), tables=tables
+                    image_ids=stored["image_ids"].tolist(),
+                    scene_ids=stored["scene_ids"].tolist(),
+                    tables=tables,
                 )
         except (OSError, ValueError, KeyError, EOFError) as error:
             raise BenchmarkError(f"{path}: not a counts file ({error}); delete {self.path} and rerun") from error
@@ -185,7 +187,9 @@ def read_plan(suite: Path) -> Plan:
     """
     path = suite / "plan.json"
     if not path.is_file():
-        raise BenchmarkError(f"{path} does not exist: nothing was run there yet; start with `wsss run --suite {suite.name}`")
+        raise BenchmarkError(
+            f"{path} does not exist: nothing was run there yet; start with `wsss run --suite {suite.name}`"
+        )
     plan = _read(path, Plan)
     cells = tuple(from_plain(Cell, cell, f"{path}: cells") for cell in plan.cells)
     return Plan(**{**{name: getattr(plan, name) for name in Plan.__dataclass_fields__}, "cells": cells})
@@ -226,9 +230,13 @@ def replacing(path: Path) -> Iterator[Path]:
         temporary.replace(path)
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise BenchmarkError(f"no space left while writing {path}; free some and run the same command again") from error
+            raise BenchmarkError(
+                f"no space left while writing {path}; free some and run the same command again"
+            ) from error
         if error.errno in (errno.EACCES, errno.EROFS, errno.EPERM):
-            raise BenchmarkError(f"{path} cannot be written ({error.strerror}); choose another --results folder") from error
+            raise BenchmarkError(
+                f"{path} cannot be written ({error.strerror}); choose another --results folder"
+            ) from error
         raise
     finally:
         if temporary is not None:

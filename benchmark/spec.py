@@ -40,8 +40,6 @@ class TrainConfig:
     """Images in a step, over all devices."""
     lr: float = 5e-4
     """Peak learning rate of AdamW."""
-    encoder_lr: float = 1.0
-    """Factor on ``lr`` for the pretrained encoder."""
     weight_decay: float = 1e-2
     schedule: Literal["poly", "onecycle"] = "onecycle"
     power: float = 0.9
@@ -90,11 +88,6 @@ class RunSpec:
     evaluate: EvalConfig = field(default_factory=EvalConfig)
     config: dict[str, Any] = field(default_factory=dict)
     """The method's Config as plain data, every field present."""
-
-    @property
-    def cell(self) -> str:
-        """``cityscapes/scribbles/ema/0``: what a person calls this run."""
-        return f"{self.dataset}/{self.labels}/{self.method}/{self.seed}"
 
 
 def canonical(value: Any) -> str:

@@ -1,0 +1,134 @@
+"""Two views of one image that share their geometry, and labels that follow every move of it.
+
+The weak view is scaled, cropped and flipped; the strong view has the same pixels under colour jitter, greyscale, blur
+and a hole. Point labels are moved as coordinates and drawn last, because resizing a mask loses most of them.
+"""
+
+import wsss.benchmark.torchvision_on_cpu  # noqa: F401  (before anything that imports torchvision)
+
+# isort: split
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Bool, Float, Int64, UInt8
+from torch import Tensor
+from torchvision import tv_tensors
+from torchvision.transforms import v2
+from torchvision.transforms.v2 import functional as F
+
+from wsss.benchmark.randomness import seed_of
+from wsss.benchmark.spec import TrainConfig
+from wsss.benchmark.types import IGNORE
+
+HOLE = 0.5
+"""Grey of the hole, in [0, 1]."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Views:
+    """One training sample: the fields of a Batch without the batch axis."""
+
+    image: Float[Tensor, "3 h w"]
+    strong: Float[Tensor, "3 h w"]
+    labels: Int64[Tensor, "h w"]
+    valid: Bool[Tensor, "h w"]
+
+
+class Augment:
+    """Image and labels as stored -> two views of the crop's size.
+
+    Every draw is a function of the four integers that ``__call__`` takes, so a resumed run sees what an uninterrupted
+    one would have seen, with any number of workers.
+    """
+
+    def __init__(self, config: TrainConfig, seed: int) -> None:
+        self.config = config
+        self.seed = seed
+        # Masks are filled with IGNORE: what lies outside the image is neither labelled nor valid.
+        self.crop = v2.Compose(
+            [
+                v2.RandomCrop(config.crop, pad_if_needed=True, fill={tv_tensors.Mask: IGNORE, "others": 0}),
+                v2.RandomHorizontalFlip(0.5),
+            ]
+        )
+        jitter = config.jitter
+        self.photometric = v2.Compose(
+            [
+                v2.RandomApply([v2.ColorJitter(jitter, jitter, jitter, jitter / 4)], p=0.8),
+                v2.RandomGrayscale(p=0.2),
+                v2.RandomApply([v2.GaussianBlur(kernel_size=5, sigma=(0.1, 1.5))], p=0.5),
+            ]
+        )
+
+    def __call__(
+        self,
+        image: UInt8[Tensor, "3 h w"],
+        labels: UInt8[Tensor, "h w"],
+        void: Bool[Tensor, "h w"],
+        *,
+        points: bool,
+        step: int,
+        position: int,
+    ) -> Views:
+        """Augment one image.
+
+        Args:
+            image: RGB as stored.
+            labels: Weak train ids, IGNORE elsewhere.
+            void: Pixels that belong to no class.
+            points: Whether ``labels`` holds single pixels that are to be moved as coordinates.
+            step: Of the optimiser, from 0.
+            position: In the batch.
+        """
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed_of(self.seed, "augmentation", step, position))
+            return self._augment(image, labels, void, points)
+
+    def _augment(self, image: Tensor, labels: Tensor, void: Tensor, points: bool) -> Views:
+        size = self._size(image.shape[-2:])
+        masks = torch.stack([labels, torch.where(void, IGNORE, 0).to(torch.uint8)])
+        keypoints = tv_tensors.KeyPoints(torch.empty(0, 2), canvas_size=size)
+        ids = torch.empty(0, dtype=torch.uint8)
+        if points:
+            rows, columns = torch.nonzero(labels != IGNORE, as_tuple=True)
+            ids = labels[rows, columns]
+            centres = torch.stack([columns, rows], 1) + 0.5  # resizing scales about the corner of the image
+            scaled = F.resize_keypoints(centres, list(size), canvas_size=tuple(labels.shape))[0] - 0.5
+            keypoints = tv_tensors.KeyPoints(scaled, canvas_size=size)
+            masks[0] = IGNORE
+
+        resized = F.resize(image, list(size), interpolation=v2.InterpolationMode.BILINEAR, antialias=True)
+        masks = F.resize(masks, list(size), interpolation=v2.InterpolationMode.NEAREST_EXACT)
+        cropped, masks, keypoints = self.crop(tv_tensors.Image(resized), tv_tensors.Mask(masks), keypoints)
+
+        weak = cropped.as_subclass(Tensor).float() / 255
+        masks = masks.as_subclass(Tensor)
+        labels = masks[0].long()
+        if points:
+            draw_points(labels, keypoints.as_subclass(Tensor), ids)
+        strong = self.photometric(weak)
+        self._cut_out(strong, labels)
+        return Views(image=weak, strong=strong, labels=labels, valid=masks[1] != IGNORE)
+
+    def _size(self, stored: torch.Size) -> tuple[int, int]:
+        low, high = self.config.scale
+        scale = low + (high - low) * torch.rand(()).item()
+        return max(1, round(stored[0] * scale)), max(1, round(stored[1] * scale))
+
+    def _cut_out(self, strong: Tensor, labels: Tensor) -> None:
+        """Make a hole in the strong view and forget the labels under it, in place."""
+        side = round(self.config.cutout * min(self.config.crop))
+        if side == 0:
+            return
+        height, width = labels.shape
+        top = int(torch.randint(0, height - side + 1, ()))
+        left = int(torch.randint(0, width - side + 1, ()))
+        strong[:, top : top + side, left : left + side] = HOLE
+        labels[top : top + side, left : left + side] = IGNORE
+
+
+def draw_points(labels: Int64[Tensor, "h w"], keypoints: Float[Tensor, "n 2"], ids: UInt8[Tensor, " n"]) -> None:
+    """Set the pixel of every keypoint (column, row) that lies inside to its train id, in place."""
+    columns, rows = keypoints.round().long().unbind(1)
+    inside = (rows >= 0) & (columns >= 0) & (rows < labels.shape[0]) & (columns < labels.shape[1])
+    labels[rows[inside], columns[inside]] = ids[inside].long()

@@ -1,0 +1,120 @@
+"""A fair benchmark of semantic segmentation learned from points, scribbles and coarse labels.
+
+Exit codes: 0 done, 1 a run failed, 2 usage, 3 data missing or damaged, 130 interrupted.
+"""
+
+import difflib
+import os
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+from rich.console import Console
+
+from wsss.benchmark import commands
+from wsss.benchmark.errors import BenchmarkError, UsageError
+from wsss.benchmark.options import Execution, Place, Selection
+
+console = Console(soft_wrap=True)
+
+
+def list_(*, labels: bool = False) -> int:
+    """Show the methods, datasets and suites there are.
+
+    Args:
+        labels: Also show what each kind of label offers: share of pixels, coverage of classes.
+    """
+    return commands.show_list(console, labels)
+
+
+def plan(selection: Selection, place: Place) -> int:
+    """Show the runs of a suite and the state of each: done, resumable, failed, to run, or n/a and why."""
+    return commands.show_plan(console, selection, place)
+
+
+def run(selection: Selection, place: Place, execution: Execution) -> int:
+    """Run what is missing of a suite; run it again and it goes on where it was."""
+    from wsss.benchmark import running  # imports torch
+
+    return running.run_suite(console, selection, place, execution)
+
+
+def report(*, suite: str = "quick", results: Path = Path("build/results"), check: bool = False) -> int:
+    """Rebuild a suite's tables, figures and page from its results; needs no torch, no data and no GPU.
+
+    Args:
+        suite: Which suite.
+        results: Folder of the results.
+        check: Write nothing; fail if what is there is not what would be written.
+    """
+    return commands.make_report(console, suite, results, check)
+
+
+def data(
+    dataset: Annotated[str | None, tyro.conf.Positional] = None,
+    *,
+    miniature: bool = False,
+    data_root: Path | None = None,
+) -> int:
+    """Show whether a dataset is there and whole, where to get it, and which tree is expected.
+
+    Args:
+        dataset: Which one; all by default.
+        miniature: Build the embedded miniature of it instead.
+        data_root: Folder that holds a folder per dataset; WSSS_DATA by default.
+    """
+    return commands.show_data(console, dataset, miniature, data_root)
+
+
+def train(method: Annotated[str, tyro.conf.Positional]) -> int:
+    """Train and score one method: wsss train METHOD --dataset D --labels L [--method.x ...].
+
+    Args:
+        method: One of `wsss list`; `wsss train METHOD --help` shows its options.
+    """
+    raise UsageError(f"`wsss train` takes the method first: wsss train {method} --dataset D --labels L")
+
+
+COMMANDS: dict[str, Callable[..., int]] = {
+    "list": list_, "plan": plan, "run": run, "train": train, "report": report, "data": data,
+}  # fmt: skip
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Entry point of the ``wsss`` command; always leaves through SystemExit with one of the exit codes above."""
+    arguments = list(sys.argv[1:] if arguments is None else arguments)
+    try:
+        code = _dispatch(arguments)
+        sys.stdout.flush()
+    except BenchmarkError as error:
+        Console(stderr=True, soft_wrap=True).print(f"wsss: {error}", markup=False, highlight=False)
+        code = error.exit_code
+    except KeyboardInterrupt:
+        text = "interrupted; finished runs are kept, and the same command goes on from the last checkpoint"
+        print(f"\nwsss: {text}", file=sys.stderr)
+        code = 130
+    except BrokenPipeError:  # the reader of a pipe, such as head, has gone
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = 0
+    sys.exit(code)
+
+
+def _dispatch(arguments: list[str]) -> int:
+    first = arguments[0] if arguments else "--help"
+    if not first.startswith("-") and first not in COMMANDS:
+        close = difflib.get_close_matches(first, COMMANDS, n=1)
+        hint = f"did you mean `wsss {close[0]}`? " if close else ""
+        raise UsageError(f"unknown command {first!r}: {hint}commands are {', '.join(COMMANDS)}")
+    if first == "train" and len(arguments) > 1 and not arguments[1].startswith("-"):
+        from wsss.benchmark import running
+
+        return running.train_one(console, arguments[1], arguments[2:])
+    return tyro.extras.subcommand_cli_from_dict(
+        COMMANDS,
+        prog="wsss",
+        description=__doc__,
+        args=arguments or ["--help"],
+        config=(tyro.conf.OmitArgPrefixes,),
+    )

@@ -1,0 +1,160 @@
+"""What the verbs that train nothing do: list, plan, report, data."""
+
+import os
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.table import Table
+
+from wsss.benchmark import discovery
+from wsss.benchmark.console import Display
+from wsss.benchmark.dataset import Dataset, DatasetMissing
+from wsss.benchmark.errors import DatasetError, unknown_name
+from wsss.benchmark.options import Place, Selection
+from wsss.benchmark.suites import SUITES, suite
+from wsss.benchmark.types import LABEL_KINDS
+
+if TYPE_CHECKING:
+    from wsss.benchmark.planning import Run
+
+COMMITTED = Path("results")
+"""Committed results, beside which a report sets new ones."""
+
+
+def show_list(console: Console, labels: bool) -> int:
+    """Print methods, datasets and suites; with ``labels`` what the labels made so far offer."""
+    for kind in ("methods", "datasets"):
+        table = Table(title=kind, title_justify="left", box=None, show_header=False)
+        for name in discovery.names(kind):
+            table.add_row(name, discovery.summary(kind, name))
+        console.print(table)
+    table = Table(title="suites", title_justify="left", box=None, show_header=False)
+    for name, value in SUITES.items():
+        table.add_row(name, value.title)
+    console.print(table)
+    console.print(f"labels   {', '.join(LABEL_KINDS)}", highlight=False)
+    return _show_labels(console) if labels else 0
+
+
+def _show_labels(console: Console) -> int:
+    from wsss.benchmark.supervision import stored
+
+    table = Table("dataset", "labels", "source", "images", "labelled", "class coverage: mean", "worst", box=None)
+    for place, statistics in stored(Path("build/labels")):
+        covered = [value for value in statistics.coverage if value is not None]
+        table.add_row(
+            place[0], place[1], statistics.source, str(statistics.images), f"{statistics.share:.2%}",
+            f"{sum(covered) / max(1, len(covered)):.0%}", f"{min(covered, default=0):.0%}",
+        )  # fmt: skip
+    if table.row_count:
+        console.print(table)
+    else:
+        console.print("no labels were made yet; `wsss run` makes them")
+    return 0
+
+
+def show_plan(console: Console, selection: Selection, place: Place) -> int:
+    """Print every run of a suite with its state."""
+    from wsss.benchmark import planning
+
+    chosen = suite(selection.suite)
+    filters = planning.Filters(selection.method, selection.dataset, selection.labels, selection.seed)
+    runs = planning.plan(chosen, planning.Workplace(results=place.results, data_root=place.data_root), filters)
+    console.print(chosen.title, markup=False)
+    table = Table("dataset", "labels", "method", "seed", "state", box=None)
+    states: Counter[str] = Counter()
+    for run in (run for run in runs if filters.match(run.cell)):
+        state, reason = _state(run, place.results)
+        states[state] += 1
+        cell = run.cell
+        table.add_row(cell.dataset, cell.labels, cell.method, str(cell.seed), f"{state}  {reason}".strip())
+    console.print(table)
+    console.print(", ".join(f"{count} {state}" for state, count in sorted(states.items())), highlight=False)
+    return 0
+
+
+def _state(run: "Run", results: Path) -> tuple[str, str]:
+    """The state of a run in a word, and what stands in its way."""
+    if run.cell.skip:
+        return "n/a", run.cell.skip
+    if isinstance(run.obstacle, DatasetMissing):
+        return "data missing", f"{run.obstacle.missing} does not exist"
+    if run.obstacle is not None:
+        return "blocked", str(run.obstacle)
+    folder = run.folder(results)
+    return (folder.state if folder else "to run"), ""
+
+
+def make_report(console: Console, name: str, results: Path, check: bool) -> int:
+    """Rebuild a report, or with ``check`` compare what is there with what would be written."""
+    from wsss.benchmark import report
+
+    folder = results / name
+    if check:
+        differing = report.check(folder)
+        for path in differing:
+            console.print(f"{folder / path} is not what `wsss report` would write", markup=False, highlight=False)
+        if not differing:
+            console.print(f"{folder}: everything regenerates byte for byte", highlight=False)
+        return 1 if differing else 0
+    committed = COMMITTED / name
+    same = committed.resolve() == folder.resolve()
+    report.build(folder, None if same or not (committed / "plan.json").is_file() else committed)
+    console.print(report.summary_text(folder), markup=False, highlight=False)
+    console.print(f"\npage: {folder / 'index.html'}", highlight=False)
+    return 0
+
+
+def show_data(console: Console, name: str | None, miniature: bool, data_root: Path | None) -> int:
+    """Print the state of datasets; with ``miniature`` build them small."""
+    if miniature:
+        return _build_miniature(console, name)
+    folder = data_root or os.environ.get("WSSS_DATA")
+    missing = 0
+    for one in [name] if name else discovery.names("datasets"):
+        adapter = discovery.dataset(one)
+        console.rule(f"{adapter.title} ({one})", align="left")
+        console.print(f"{adapter.homepage}  ({adapter.license})", markup=False, highlight=False)
+        if folder is None:
+            console.print(
+                f"expected tree below <data root>/{one}:\n{adapter.layout.strip()}",
+                markup=False,
+                highlight=False,
+            )
+            missing += 1
+            continue
+        try:
+            _show_splits(console, adapter(Path(folder) / one))
+        except DatasetError as error:
+            console.print(str(error), markup=False, highlight=False)
+            missing += 1
+    if folder is None:
+        console.print("no data root: pass --data-root or set WSSS_DATA to a folder that holds a folder per dataset")
+    return DatasetError.exit_code if missing else 0
+
+
+def _show_splits(console: Console, dataset: Dataset) -> None:
+    """Read every labelled frame of a dataset once, so that «whole» means whole."""
+    for split in ("train", "val"):
+        frames = list(dataset.labelled(split))
+        for _, frame in frames:
+            dense, image = dataset.dense(frame), dataset.image(frame)
+            if dense is None or dense.shape != image.shape[:2]:
+                raise DatasetError(f"{frame.image}: its label is missing or of another size than the image")
+        scenes = {scene.id for scene, _ in frames}
+        console.print(f"{split}: {len(frames)} labelled images in {len(scenes)} scenes, all readable", highlight=False)
+
+
+def _build_miniature(console: Console, name: str | None) -> int:
+    from wsss.datasets import miniature
+
+    if name is not None and name not in miniature.DATASETS:
+        raise unknown_name("miniature", name, miniature.DATASETS)
+    for one in [name] if name else miniature.DATASETS:
+        with Display(0, console) as display:
+            tell = lambda done, total, one=one: display.stage(f"data {one}", done, total, "")  # noqa: E731
+            root = miniature.build(Path("build/data/miniature-full"), one, jobs=os.cpu_count() or 1, progress=tell)
+        console.print(f"{root}", markup=False, highlight=False)
+    return 0

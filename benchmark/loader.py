@@ -1,0 +1,90 @@
+"""Frames -> samples -> batches, each a function of (seed, step, position) alone."""
+
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+from torch.utils.data import DataLoader
+from torch.utils.data import Dataset as TorchDataset
+
+from wsss.benchmark.augment import Augment, Views
+from wsss.benchmark.batch import Batch
+from wsss.benchmark.randomness import stream
+from wsss.benchmark.spec import TrainConfig
+from wsss.benchmark.supervision import Supervision
+from wsss.benchmark.types import IGNORE
+
+Key = tuple[int, int, int]
+"""(step, position in the batch, index of the frame)."""
+
+
+class TrainingSet(TorchDataset):
+    """The labelled frames of a split as augmented samples; indexed by Key, so that workers share no state."""
+
+    def __init__(self, supervision: Supervision, config: TrainConfig, seed: int) -> None:
+        self.supervision = supervision
+        self.dataset = supervision.dataset
+        self.frames = [frame for _, frame in self.dataset.labelled(supervision.split)]
+        self.augment = Augment(config, seed)
+
+    def __len__(self) -> int:
+        return len(self.frames)
+
+    def __getitem__(self, key: Key) -> Views:
+        step, position, index = key
+        frame = self.frames[index]
+        labels = self.supervision.read(frame)
+        dense = labels if self.supervision.kind == "full" else self.dataset.dense(frame)
+        return self.augment(
+            torch.from_numpy(self.dataset.image(frame)).permute(2, 0, 1),
+            torch.from_numpy(labels),
+            torch.from_numpy(dense == IGNORE),
+            points=self.supervision.kind == "points",
+            step=step,
+            position=position,
+        )
+
+
+class Steps:
+    """The keys of every step from ``start`` on: each pass over the frames in an order of its own."""
+
+    def __init__(self, frames: int, config: TrainConfig, seed: int, start: int) -> None:
+        self.frames, self.config, self.seed, self.start = frames, config, seed, start
+
+    def __len__(self) -> int:
+        return self.config.steps - self.start
+
+    def __iter__(self) -> Iterator[list[Key]]:
+        orders: dict[int, np.ndarray] = {}
+        for step in range(self.start, self.config.steps):
+            keys = []
+            for position in range(self.config.batch):
+                epoch, place = divmod(step * self.config.batch + position, self.frames)
+                if epoch not in orders:
+                    orders = {k: v for k, v in orders.items() if k == epoch - 1}
+                    orders[epoch] = stream(self.seed, "order", epoch).permutation(self.frames)
+                keys.append((step, position, int(orders[epoch][place])))
+            yield keys
+
+
+def collate(samples: list[Views]) -> Batch:
+    """Samples of one size as one batch."""
+    return Batch(
+        image=torch.stack([s.image for s in samples]),
+        strong=torch.stack([s.strong for s in samples]),
+        labels=torch.stack([s.labels for s in samples]),
+        valid=torch.stack([s.valid for s in samples]),
+    )
+
+
+def batches(training: TrainingSet, config: TrainConfig, seed: int, start: int, workers: int, pin: bool) -> DataLoader:
+    """The batches of steps ``start`` to ``config.steps``, made ahead by ``workers`` processes."""
+    return DataLoader(
+        training,
+        batch_sampler=Steps(len(training), config, seed, start),
+        collate_fn=collate,
+        num_workers=workers,
+        pin_memory=pin,
+        multiprocessing_context="spawn" if workers else None,
+        prefetch_factor=4 if workers else None,
+    )

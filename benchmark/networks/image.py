@@ -1,0 +1,112 @@
+"""The image segmenter: any architecture and encoder of segmentation-models-pytorch behind one small interface."""
+
+import wsss.benchmark.torchvision_on_cpu  # noqa: F401  (before anything that imports torchvision)
+
+# isort: split
+import inspect
+from dataclasses import dataclass
+
+import segmentation_models_pytorch as smp
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from wsss.benchmark.errors import UsageError, unknown_name
+from wsss.benchmark.networks import weights
+from wsss.benchmark.randomness import seed_of
+from wsss.benchmark.spec import NetworkConfig
+
+ARCHITECTURES = {
+    name: cls
+    for name, cls in vars(smp).items()
+    if isinstance(cls, type) and issubclass(cls, smp.base.SegmentationModel)
+}
+_WIDTH_ARGUMENTS = {  # what segmentation-models-pytorch calls the width of a decoder that has one
+    "FPN": ("decoder_pyramid_channels", "decoder_segmentation_channels"),
+    "Segformer": ("decoder_segmentation_channels",),
+    "DeepLabV3": ("decoder_channels",),
+    "DeepLabV3Plus": ("decoder_channels",),
+    "UPerNet": ("decoder_channels",),
+    "PAN": ("decoder_channels",),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """What the network says of a batch of images."""
+
+    low: Float[Tensor, "b c h w"]
+    """Logits at the decoder's own stride, over the padded image."""
+    features: Float[Tensor, "b d h w"]
+    """The decoder's last features, which ``low`` is a 1x1 or 3x3 convolution of."""
+    padded: tuple[int, int]
+    size: tuple[int, int]
+
+    @property
+    def logits(self) -> Float[Tensor, "b c H W"]:
+        """Logits at image resolution, bilinear."""
+        full = F.interpolate(self.low, self.padded, mode="bilinear", align_corners=False)
+        return full[..., : self.size[0], : self.size[1]]
+
+
+class ImageNetwork(nn.Module):
+    """A segmenter of RGB images in [0, 1]; normalises by itself and takes any size.
+
+    Args:
+        model: A model of segmentation-models-pytorch whose head starts with a convolution.
+        mean: Per channel, of the encoder's training images.
+        std: Per channel.
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, model: nn.Module, mean: tuple[float, ...], std: tuple[float, ...]) -> None:
+        super().__init__()
+        head = model.segmentation_head
+        if not isinstance(head, nn.Sequential) or not isinstance(head[0], nn.Conv2d):
+            raise UsageError(
+                f"{type(model).__name__} has a head that is not a convolution: choose another architecture"
+            )
+        self.encoder, self.decoder, self.classifier = model.encoder, model.decoder, head[0]
+        self.stride = max(32, int(getattr(model.encoder, "output_stride", 32)))
+        self.register_buffer("mean", torch.tensor(mean).view(1, -1, 1, 1), persistent=False)
+        self.register_buffer("std", torch.tensor(std).view(1, -1, 1, 1), persistent=False)
+
+    def forward(self, image: Float[Tensor, "b 3 h w"]) -> Prediction:
+        """Segment images of any size; sides are padded to a multiple of the stride by repeating the border."""
+        height, width = image.shape[-2:]
+        x = (image - self.mean) / self.std
+        x = F.pad(x, (0, -width % self.stride, 0, -height % self.stride), mode="replicate")
+        features = self.decoder(self.encoder(x.contiguous(memory_format=torch.channels_last)))
+        return Prediction(self.classifier(features), features, tuple(x.shape[-2:]), (height, width))
+
+
+def image_network(config: NetworkConfig, classes: int, seed: int) -> ImageNetwork:
+    """Build the segmenter with initial weights that depend on ``config``, ``classes`` and ``seed`` alone.
+
+    Raises:
+        UsageError: Unknown architecture or encoder, or weights that cannot be had; never another set of weights.
+    """
+    if config.architecture not in ARCHITECTURES:
+        raise unknown_name("architecture", config.architecture, ARCHITECTURES)
+    if not config.encoder.startswith("tu-") and config.encoder not in smp.encoders.encoders:
+        raise unknown_name("encoder", config.encoder, smp.encoders.encoders)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed_of(seed, "initial weights"))
+        model = _build(config, classes)
+    mean, std = weights.load(model.encoder, config)
+    return ImageNetwork(model, mean, std).to(memory_format=torch.channels_last)
+
+
+def _build(config: NetworkConfig, classes: int) -> nn.Module:
+    architecture = ARCHITECTURES[config.architecture]
+    width = dict.fromkeys(_WIDTH_ARGUMENTS.get(config.architecture, ()), config.channels)
+    assert set(width) <= set(inspect.signature(architecture).parameters)
+    try:
+        return architecture(config.encoder, encoder_weights=None, classes=classes, **width)
+    except (RuntimeError, KeyError, ValueError, TypeError) as error:
+        raise UsageError(
+            f"segmentation-models-pytorch cannot build {config.architecture} on {config.encoder}: {error}"
+        ) from error

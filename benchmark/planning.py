@@ -1,0 +1,278 @@
+"""From a suite to its runs: which exist, which cannot, and the fingerprint and folder of each."""
+
+import json
+import os
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from functools import cache, cached_property
+from pathlib import Path
+from typing import Any
+
+from wsss.benchmark import discovery
+from wsss.benchmark.dataset import Dataset, DatasetMissing
+from wsss.benchmark.errors import BenchmarkError, Unsupported, UsageError
+from wsss.benchmark.method import Method
+from wsss.benchmark.networks import image_network, weights
+from wsss.benchmark.records import Cell, Plan, RunFolder, read_plan, write_text
+from wsss.benchmark.spec import NetworkConfig, RunSpec, fingerprint, to_plain
+from wsss.benchmark.suites import FLOOR, Column, Suite
+from wsss.benchmark.supervision import Statistics, Supervision
+from wsss.benchmark.types import LabelKind
+from wsss.datasets import miniature
+
+OnProgress = Callable[[str, int, int, str], None]
+"""Told (stage, done, total, note)."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Workplace:
+    """Where data, made things and results are."""
+
+    results: Path = Path("build/results")
+    work: Path = Path("build")
+    """For what can be made again: miniature data and derived labels."""
+    data_root: Path | None = None
+    """A folder with a folder per dataset; WSSS_DATA if None."""
+    jobs: int = 1
+    """Processes for making data and labels."""
+
+    def root(self, name: str, suite: Suite) -> Path:
+        """Where a suite expects a dataset.
+
+        Raises:
+            UsageError: A real dataset is wanted and no folder was named, or a miniature one and one was.
+        """
+        if suite.data == "miniature":
+            if self.data_root is not None:
+                raise UsageError(
+                    f"suite {suite.name} is made of miniature data; --data-root is for suites of real data"
+                )
+            return self.work / "data" / f"miniature-{suite.size}" / name
+        folder = self.data_root or os.environ.get("WSSS_DATA")
+        if folder is None:
+            raise UsageError(
+                f"suite {suite.name} needs real data: name the folder that holds {name}/ with --data-root or WSSS_DATA"
+            )
+        return Path(folder) / name
+
+    def open(self, name: str, suite: Suite, on_progress: OnProgress | None = None) -> Dataset:
+        """Open a dataset; with ``on_progress`` the miniature is built first if it is not there.
+
+        Raises:
+            DatasetMissing: The data is not there.
+        """
+        root = self.root(name, suite)
+        adapter = discovery.dataset(name)
+        if suite.data == "miniature" and on_progress is not None:
+            miniature.build(
+                root.parent,
+                name,
+                suite.size,
+                jobs=self.jobs,
+                progress=lambda d, n: on_progress(f"data {name}", d, n, ""),
+            )
+        return adapter(root)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Run:
+    """One planned run with all that it takes to execute it."""
+
+    cell: Cell
+    suite: Suite
+    column: Column
+    method: type[Method]
+    spec: RunSpec | None = None
+    """None if skipped, or if data or labels are not there yet."""
+    dataset: Dataset | None = None
+    supervision: Supervision | None = None
+    labels: Statistics | None = None
+    digests: dict[str, str] = field(default_factory=dict)
+    obstacle: BenchmarkError | None = None
+    """Why the run cannot be planned further at the moment."""
+
+    @property
+    def name(self) -> str:
+        """``cityscapes/scribbles/ema/0``: what a person calls this run."""
+        cell = self.cell
+        return f"{cell.dataset}/{cell.labels}/{cell.method}/{cell.seed}"
+
+    @cached_property
+    def key(self) -> str:
+        """The run's fingerprint."""
+        assert self.spec is not None
+        return fingerprint(self.spec, self.digests, self.method.version)
+
+    def folder(self, results: Path) -> RunFolder | None:
+        """Where the run's files are; None while that is unknown."""
+        return None if self.cell.folder is None else RunFolder(results / self.suite.name / self.cell.folder)
+
+
+@dataclass(frozen=True)
+class Filters:
+    """Which runs of a suite are meant; an empty tuple means all."""
+
+    method: tuple[str, ...] = ()
+    dataset: tuple[str, ...] = ()
+    labels: tuple[str, ...] = ()
+    seed: tuple[int, ...] = ()
+
+    def match(self, cell: Cell) -> bool:
+        """Whether a cell is meant. A ceiling is meant by every kind of label, since it closes every column."""
+        pairs = ((self.method, cell.method), (self.dataset, cell.dataset), (self.seed, cell.seed))
+        if not all(not wanted or value in wanted for wanted, value in pairs):
+            return False
+        return not self.labels or cell.labels in (*self.labels, "full")
+
+
+def methods() -> dict[str, type[Method]]:
+    """Every method, the floor first and the ceilings last.
+
+    A module that cannot be imported raises its own error: a table must not lack a row silently.
+    """
+    found = {name: discovery.method(name) for name in discovery.names("methods")}
+    return dict(sorted(found.items(), key=lambda item: (item[1].supervision == "dense", item[0] != FLOOR, item[0])))
+
+
+def plan(
+    suite: Suite,
+    workplace: Workplace,
+    filters: Filters | None = None,
+    on_progress: OnProgress | None = None,
+    configs: dict[str, Any] | None = None,
+) -> list[Run]:
+    """The runs of a suite, in the order of its tables.
+
+    Args:
+        suite: What to plan.
+        workplace: Where things are.
+        filters: With ``on_progress``, data and labels are made for these runs only.
+        on_progress: If given, miniature data and labels that are missing are made and progress is told.
+        configs: Per method name a Config to use in place of the default one.
+    """
+    runs: list[Run] = []
+    for column in suite.columns:
+        dataset: Dataset | BenchmarkError
+        wanted = filters is None or not filters.dataset or column.dataset in filters.dataset
+        try:
+            dataset = workplace.open(column.dataset, suite, on_progress if wanted else None)
+        except (DatasetMissing, UsageError) as error:
+            if on_progress is not None and wanted:
+                raise
+            dataset = error
+        for name, method in methods().items():
+            kinds: tuple[LabelKind, ...] = ("full",) if method.supervision == "dense" else column.labels
+            for kind in kinds:
+                for seed in suite.seeds:
+                    cell = Cell(dataset=column.dataset, labels=kind, method=name, seed=seed, folder=None)
+                    run = Run(cell=cell, suite=suite, column=column, method=method)
+                    make = on_progress if filters is None or filters.match(cell) else None
+                    runs.append(_complete(run, dataset, workplace, make, (configs or {}).get(name)))
+    return runs
+
+
+def _complete(
+    run: Run,
+    dataset: Dataset | BenchmarkError,
+    workplace: Workplace,
+    on_progress: OnProgress | None,
+    config: Any,
+) -> Run:
+    """Add to a run what can be known of it: the reason to skip it, or its specification and folder."""
+    if isinstance(dataset, BenchmarkError):
+        to_be_built = run.suite.data == "miniature" and isinstance(dataset, DatasetMissing)
+        return run if to_be_built else replace(run, obstacle=dataset)
+    cell = run.cell
+    if reason := _impossible(run.method, dataset, cell.labels):
+        return replace(run, cell=replace(cell, skip=reason))
+    spec = RunSpec(
+        dataset=cell.dataset, data=run.suite.data, labels=cell.labels, method=cell.method, seed=cell.seed,
+        train=run.column.train, network=run.column.network, evaluate=run.column.evaluate,
+        config=to_plain(run.method.Config() if config is None else config),
+    )  # fmt: skip
+    supervision = Supervision(dataset, cell.labels, cell.seed, workplace.work / "labels")
+    if not supervision.ready and on_progress is None:
+        return replace(run, dataset=dataset)
+    stage = f"labels {cell.dataset} {cell.labels} {cell.seed}"
+    tell = None if on_progress is None else lambda done, total: on_progress(stage, done, total, "")
+    labels = supervision.prepare(workplace.jobs, tell)
+    try:
+        initial = _initial_weights(spec.network, len(dataset.classes), spec.seed)
+    except UsageError as error:
+        return replace(run, dataset=dataset, obstacle=error)
+    digests = {
+        "train": dataset.digest("train"),
+        "evaluate": dataset.digest(spec.evaluate.split),
+        "labels": labels.digest,
+        "weights": initial,
+    }
+    run = replace(run, spec=spec, dataset=dataset, supervision=supervision, labels=labels, digests=digests)
+    folder = f"runs/{cell.dataset}/{cell.labels}/{cell.method}/{cell.seed}-{run.key}"
+    return replace(run, cell=replace(cell, folder=folder))
+
+
+@cache
+def _initial_weights(network: NetworkConfig, classes: int, seed: int) -> str:
+    return weights.digest(image_network(network, classes, seed))
+
+
+def _impossible(method: type[Method], dataset: Dataset, kind: LabelKind) -> str | None:
+    """Why a run cannot exist, as tables print it; None if it can."""
+    if kind != "full" and kind not in dataset.labels:
+        return f"{dataset.title} has no {kind}"
+    if method.geometry == "sensor" and not dataset.sources & {"lidar", "depth"}:
+        return f"{dataset.title} has no range sensor"
+    return None
+
+
+def write_plan(suite: Suite, runs: list[Run], filters: Filters, results: Path) -> None:
+    """Write the plan that the report reads; cells that the filters leave out keep what an earlier plan knew of them."""
+    folder = results / suite.name
+    earlier: dict[tuple, Cell] = {}
+    if (folder / "plan.json").is_file():
+        earlier = {_identity(cell): cell for cell in read_plan(folder).cells}
+    cells = [run.cell if filters.match(run.cell) else earlier.get(_identity(run.cell), run.cell) for run in runs]
+    used = {cell.dataset for cell in cells}
+    plan = Plan(
+        suite=suite.name,
+        title=suite.title,
+        data=suite.data,
+        methods={run.cell.method: describe_method(run.method) for run in runs},
+        datasets={name: describe_dataset(discovery.dataset(name)) for name in sorted(used)},
+        cells=tuple(cells),
+    )
+    write_text(folder / "plan.json", json.dumps(to_plain(plan), indent=1) + "\n")
+
+
+def _identity(cell: Cell) -> tuple[str, str, str, int]:
+    return cell.dataset, cell.labels, cell.method, cell.seed
+
+
+def describe_method(method: type[Method]) -> dict[str, Any]:
+    """What a report says of a method."""
+    names = ("title", "paper", "url", "supervision", "geometry", "version")
+    return {name: getattr(method, name) for name in names}
+
+
+def describe_dataset(dataset: type[Dataset]) -> dict[str, Any]:
+    """What a report says of a dataset."""
+    classes = dataset.classes
+    return {
+        "title": dataset.title,
+        "classes": list(classes.names),
+        "colors": [list(color) for color in classes.colors],
+        "things": sorted(classes.things),
+    }
+
+
+def require(run: Run) -> Run:
+    """The run itself if it can be executed.
+
+    Raises:
+        BenchmarkError: What stands in its way.
+    """
+    if run.cell.skip:
+        raise Unsupported(run.cell.skip)
+    if run.obstacle is not None:
+        raise run.obstacle
+    return run

@@ -1,0 +1,183 @@
+"""The figures of numbers: summary (forest plot), IoU per class (dot plot), training curves."""
+
+import io
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Float64
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from wsss.benchmark import statistics
+from wsss.benchmark.errors import BenchmarkError
+from wsss.benchmark.report.results import FLOOR, Column, Results
+from wsss.benchmark.report.runs import Run
+from wsss.benchmark.report.style import colors, legend_of_methods, markers, plain_text
+
+NOT_A_LOSS = ("step", "progress", "lr", "seconds")
+"""Columns of curve.csv that are no loss terms."""
+MANY_CLASSES = 20
+"""With more classes than these the dot plot has two columns."""
+GRID = np.linspace(0, 1, 201)
+"""Progress at which the curves of several seeds are averaged."""
+SMOOTHING = 0.03
+"""Width of the moving average as a share of the run."""
+
+
+def summary(results: Results) -> Figure | None:
+    """The mIoU of every method with its interval, one panel per dataset and kind of labels."""
+    columns = [column for column in results.columns if _finished(results, column)]
+    if not columns:
+        return None
+    methods = [*results.weak_methods, *results.ceilings]
+    across = 2 if len(columns) == 4 else min(3, len(columns))
+    down = -(-len(columns) // across)
+    size = (1.1 + (2.6 if across < 3 else 2.1) * across, 0.35 + down * (0.55 + 0.2 * len(methods)))
+    figure = Figure(figsize=size, layout="constrained")
+    grid = figure.subplots(down, across, sharey=True, squeeze=False)
+    for axes, column in zip(grid.flat, columns, strict=False):
+        _forest(axes, results, column, methods)
+    for axes in grid.flat[len(columns) :]:
+        axes.remove()
+    figure.supxlabel("mIoU (%), 95 % interval over scenes", fontsize=8)
+    return figure
+
+
+def _forest(axes: Axes, results: Results, column: Column, methods: Sequence[str]) -> None:
+    palette, shapes = colors(list(results.plan.methods)), markers(list(results.plan.methods))
+    for place, name in enumerate(methods):
+        estimate = results.estimate(column, name)
+        if estimate is None:
+            skipped = any(cell.skip for cell in results.cells(column, name))
+            text, where = "n/a" if skipped else "–", axes.get_yaxis_transform()
+            axes.text(0.5, place, text, transform=where, ha="center", va="center", backgroundcolor="white")
+            continue
+        _dot(axes, estimate, place, palette[name], shapes[name])
+        if name == FLOOR or name in results.ceilings:
+            style = ":" if name == FLOOR else "--"
+            axes.axvline(100 * estimate.value, color=palette[name], linestyle=style, linewidth=0.8, zorder=0)
+    axes.set_title(plain_text(results.title(column)))
+    axes.set_yticks(range(len(methods)), [plain_text(results.method_title(name)) for name in methods])
+    axes.tick_params(axis="y", length=0)
+    axes.set_ylim(len(methods) - 0.5, -0.5)
+    axes.grid(axis="y", visible=False)
+    axes.margins(x=0.08)
+
+
+def _dot(axes: Axes, estimate: statistics.Estimate, y: float, color: str, marker: str) -> None:
+    if not np.isnan(estimate.low):
+        axes.plot([100 * estimate.low, 100 * estimate.high], [y, y], color=color, linewidth=1.3)
+    axes.plot(100 * estimate.value, y, marker, color=color, markeredgecolor="white", markeredgewidth=0.5)
+
+
+def _finished(results: Results, column: Column) -> list[str]:
+    return [name for name in (*results.weak_methods, *results.ceilings) if results.done(column, name)]
+
+
+def per_class(results: Results, column: Column) -> Figure | None:
+    """IoU of every class that occurs, sorted by the ceiling, one marker per method."""
+    methods = _finished(results, column)
+    scored = {name: statistics.class_estimates(s) for name in methods if (s := results.scores(column, name))}
+    if not methods:
+        return None
+    reference = next((name for name in results.ceilings if name in scored), methods[0])
+    names = results.plan.datasets[column.dataset]["classes"]
+    images = results.dataset_runs(column.dataset)[0].images
+    present = [i for i in range(len(names)) if images[i] > 0]
+    order = sorted(present, key=lambda i: (-scored[reference][i].value, i))
+    panels = 2 if len(order) > MANY_CLASSES else 1
+    tall = -(-len(order) // panels)
+    height = 0.7 + tall * max(0.2, 0.07 * len(methods))
+    figure = Figure(figsize=(6.6, height), layout="constrained")
+    for panel, axes in enumerate(figure.subplots(1, panels, squeeze=False)[0]):
+        shown = order[panel * tall : (panel + 1) * tall]
+        _dots(axes, results, {name: [scored[name][i] for i in shown] for name in methods})
+        axes.set_yticks(range(len(shown)), [f"{plain_text(names[i])} ({images[i]})" for i in shown])
+        axes.set_ylim(tall - 0.5, -0.5)
+    figure.supxlabel("IoU (%) with 95 % interval over scenes (images that hold the class)", fontsize=8)
+    figure.axes[0].set_title(plain_text(results.title(column)), loc="left")
+    legend_of_methods(figure, results, methods)
+    return figure
+
+
+def _dots(axes: Axes, results: Results, scored: dict[str, list[statistics.Estimate]]) -> None:
+    palette, shapes = colors(list(results.plan.methods)), markers(list(results.plan.methods))
+    step = 0.8 / len(scored)
+    for rank, (name, estimates) in enumerate(scored.items()):
+        for place, estimate in enumerate(estimates):
+            y = place + (rank - (len(scored) - 1) / 2) * step
+            _dot(axes, estimate, y, palette[name], shapes[name])
+            if place % 2 and rank == 0:
+                axes.axhspan(place - 0.5, place + 0.5, color="#F5F5F5", linewidth=0, zorder=-1)
+    axes.tick_params(axis="y", length=0)
+    axes.set_xlim(-1, 101)
+    axes.grid(axis="y", visible=False)
+
+
+def curves(results: Results, dataset: str) -> Figure | None:
+    """Every loss term against progress: label kinds down, terms across; seeds thin, their mean thick."""
+    columns = [column for column in results.columns if column.dataset == dataset]
+    read = {
+        (column, name): [read_curve(run) for run in results.done(column, name).values()]
+        for column in columns
+        for name in _finished(results, column)
+    }
+    terms = list(dict.fromkeys(term for found in read.values() for curve in found for term in curve))
+    terms = [term for term in terms if term != "total"] + ["total"] * ("total" in terms)
+    columns = [column for column in columns if any(key[0] == column for key in read)]
+    if not terms:
+        return None
+    size = (1.75 * max(len(terms), 2), 0.45 + 1.45 * len(columns))
+    figure = Figure(figsize=size, layout="constrained")
+    grid = figure.subplots(len(columns), len(terms), sharex=True, squeeze=False)
+    palette = colors(list(results.plan.methods))
+    for line, column in zip(grid, columns, strict=True):
+        for axes, term in zip(line, terms, strict=True):
+            for (place, name), found in read.items():
+                if place == column:
+                    _draw_curves(axes, [curve[term] for curve in found if term in curve], palette[name])
+            axes.set_xlim(0, 1)
+            axes.set_xticks([0, 0.5, 1], ["0", "0.5", "1"])
+            if not axes.lines:
+                axes.set_axis_off()
+        line[0].set_ylabel(column.labels)
+    for axes, term in zip(grid[0], terms, strict=True):
+        axes.set_title(plain_text(term))
+    figure.supxlabel(f"progress ({plain_text(results.dataset_title(dataset))})", fontsize=8)
+    drawn = [name for name in results.plan.methods if any(name == key[1] for key in read)]
+    legend_of_methods(figure, results, drawn, line=True)
+    return figure
+
+
+def _draw_curves(axes: Axes, seeds: list[Float64[np.ndarray, " grid"]], color: str) -> None:
+    if not seeds:
+        return
+    for values in seeds if len(seeds) > 1 else []:
+        axes.plot(GRID, values, color=color, linewidth=0.5, alpha=0.45)
+    axes.plot(GRID, np.mean(seeds, axis=0), color=color)
+
+
+def read_curve(run: Run) -> dict[str, Float64[np.ndarray, " grid"]]:
+    """Every loss term of a run, smoothed over 3 % of it and read off at the common grid of progress.
+
+    Raises:
+        BenchmarkError: ``curve.csv`` is missing or not what the store describes.
+    """
+    path = run.folder / "curve.csv"
+    try:
+        table = pd.read_csv(io.StringIO(path.read_text("utf-8")))
+        progress = table["progress"].to_numpy(float)
+        window = max(1, round(SMOOTHING * len(table)))
+        terms = {}
+        for name in table.columns:
+            if name in NOT_A_LOSS:
+                continue
+            smooth = table[name].astype(float).rolling(window, center=True, min_periods=1).mean()
+            values = np.asarray(smooth, dtype=np.float64)
+            known = np.isfinite(values)
+            if known.any():
+                terms[name] = np.interp(GRID, progress[known], values[known], left=np.nan, right=np.nan)
+    except (OSError, ValueError, KeyError) as error:
+        raise BenchmarkError(f"{path}: not a curve file ({error}); delete {run.folder} and rerun") from error
+    return terms

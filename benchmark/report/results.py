@@ -1,0 +1,211 @@
+"""A suite's stored results, read once: what is finished, what failed, what cannot exist, and the scores."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from wsss.benchmark import statistics
+from wsss.benchmark.errors import BenchmarkError
+from wsss.benchmark.records import Cell, RunFolder, read_plan
+from wsss.benchmark.report.runs import Failure, Run, read_failure, read_run
+from wsss.benchmark.statistics import Estimate, Scores
+
+FLOOR = "partial"
+"""Name of the method that gains are measured from: cross-entropy on the labelled pixels alone."""
+TEACHER = "ema"
+"""Name of the second reference: the mean teacher that the 3D methods build on."""
+CEILING = "dense"
+"""The supervision that makes a method the ceiling of its dataset, whatever its name."""
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One dataset with one kind of labels: a column group of the tables."""
+
+    dataset: str
+    labels: str
+
+
+class Results:
+    """The results of one suite.
+
+    Args:
+        folder: ``<results>/<suite>``, holding ``plan.json``.
+
+    Raises:
+        BenchmarkError: There is no plan, a file is damaged, or two runs scored different splits.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.plan = read_plan(folder)
+        self.runs: dict[tuple[str, str, str], dict[int, Run]] = {}
+        self.failures: list[Failure] = []
+        self.pending: list[Cell] = []
+        self.skipped: list[Cell] = []
+        self._weights: dict[int, np.ndarray] = {}
+        self._scores: dict[tuple[str, str, str, str], Scores] = {}
+        for cell in self.plan.cells:
+            self._read(cell)
+        for dataset in self.plan.datasets:
+            self._check_split(dataset)
+
+    def _read(self, cell: Cell) -> None:
+        if cell.method not in self.plan.methods or cell.dataset not in self.plan.datasets:
+            raise BenchmarkError(
+                f"{self.folder / 'plan.json'}: the cell {cell.dataset}/{cell.labels}/{cell.method} names a "
+                f"method or dataset that the plan does not describe; run the suite again to write a new plan"
+            )
+        if cell.folder is None:
+            self.skipped.append(cell)
+            return
+        path = self.folder / cell.folder
+        state = RunFolder(path).state
+        if state == "done":
+            key = (cell.dataset, cell.labels, cell.method)
+            self.runs.setdefault(key, {})[cell.seed] = read_run(cell, path)
+        elif state == "failed":
+            self.failures.append(read_failure(cell, path / "failure.json"))
+        else:
+            self.pending.append(cell)
+
+    def _check_split(self, dataset: str) -> None:
+        runs = [run for key, seeds in self.runs.items() if key[0] == dataset for run in seeds.values()]
+        classes = self.plan.datasets[dataset]["classes"]
+        for run in runs:
+            table = run.sums[run.predictor]
+            if table.shape[1] != len(classes):
+                raise BenchmarkError(
+                    f"{run.folder}/counts.npz counts {table.shape[1]} classes, the plan {len(classes)}; "
+                    f"delete the folder and rerun"
+                )
+            first = runs[0].sums[runs[0].predictor]
+            if run.scenes != runs[0].scenes or not np.array_equal(table[..., 2], first[..., 2]):
+                raise BenchmarkError(
+                    f"{run.folder} was scored on other labels than {runs[0].folder}, so they cannot be "
+                    f"compared; delete the older folder and rerun"
+                )
+
+    # What there is ------------------------------------------------------------------------------------------
+
+    @property
+    def ceilings(self) -> list[str]:
+        """The methods trained with dense labels."""
+        return [name for name, method in self.plan.methods.items() if method["supervision"] == CEILING]
+
+    @property
+    def weak_methods(self) -> list[str]:
+        """All other methods, in the plan's order."""
+        return [name for name in self.plan.methods if name not in self.ceilings]
+
+    @property
+    def columns(self) -> list[Column]:
+        """Datasets with the label kinds that weakly-supervised methods use, in the plan's order.
+
+        A dataset that only a ceiling is planned for has the one column ``full``.
+        """
+        found = []
+        for dataset in self.plan.datasets:
+            cells = [cell for cell in self.plan.cells if cell.dataset == dataset]
+            weak = [cell.labels for cell in cells if cell.method not in self.ceilings]
+            kinds = weak or [cell.labels for cell in cells]
+            found += [Column(dataset, kind) for kind in dict.fromkeys(kinds)]
+        return found
+
+    def title(self, column: Column) -> str:
+        """``KITTI-360, scribbles``."""
+        return f"{self.dataset_title(column.dataset)}, {column.labels}"
+
+    def dataset_title(self, dataset: str) -> str:
+        """As printed: ``KITTI-360``."""
+        return str(self.plan.datasets[dataset]["title"])
+
+    def method_title(self, method: str) -> str:
+        """As printed: ``Rewis3d``."""
+        return str(self.plan.methods[method]["title"])
+
+    def _key(self, column: Column, method: str) -> tuple[str, str, str]:
+        # The ceiling knows one kind of labels and stands in every column of its dataset.
+        return column.dataset, "full" if method in self.ceilings else column.labels, method
+
+    def cells(self, column: Column, method: str) -> list[Cell]:
+        """The planned runs behind one entry of a table."""
+        key = self._key(column, method)
+        return [cell for cell in self.plan.cells if (cell.dataset, cell.labels, cell.method) == key]
+
+    def done(self, column: Column, method: str) -> dict[int, Run]:
+        """The finished runs behind one entry of a table, by seed in increasing order."""
+        return dict(sorted(self.runs.get(self._key(column, method), {}).items()))
+
+    def dataset_runs(self, dataset: str) -> list[Run]:
+        """All finished runs on a dataset, in the plan's order and then by seed."""
+        return [run for key, seeds in self.runs.items() if key[0] == dataset for run in seeds.values()]
+
+    # What it scores -----------------------------------------------------------------------------------------
+
+    def weights(self, scenes: int) -> np.ndarray:
+        """The bootstrap's draws for a split of so many scenes, shared by all that is compared on it."""
+        if scenes not in self._weights:
+            self._weights[scenes] = statistics.scene_weights(scenes)
+        return self._weights[scenes]
+
+    def scores(self, column: Column, method: str, predictor: str | None = None) -> Scores | None:
+        """IoU of a method over its finished seeds, in increasing order of seed; None if there are none.
+
+        Args:
+            column: Where it was trained.
+            method: Which.
+            predictor: One that all its runs have; None for the one in the tables.
+        """
+        runs = list(self.done(column, method).values())
+        if not runs:
+            return None
+        name = predictor or runs[0].predictor
+        key = (*self._key(column, method), name)
+        if key not in self._scores:
+            sums = np.stack([run.sums[name] for run in runs])
+            self._scores[key] = statistics.resample(sums, self.weights(sums.shape[1]))
+        return self._scores[key]
+
+    def estimate(self, column: Column, method: str) -> Estimate | None:
+        """The mIoU of a method; None if no run is finished."""
+        scores = self.scores(column, method)
+        return None if scores is None else statistics.mean_estimate(scores)
+
+    def compare(self, column: Column, method: str, reference: str) -> Estimate | None:
+        """The paired difference of two methods over the seeds that both finished; None if they share none."""
+        a, b = self.scores(column, method), self.scores(column, reference)
+        ours, theirs = list(self.done(column, method)), list(self.done(column, reference))
+        shared = [seed for seed in ours if seed in theirs]
+        if a is None or b is None or not shared:
+            return None
+        return statistics.difference(
+            a.seeds([ours.index(seed) for seed in shared]), b.seeds([theirs.index(seed) for seed in shared])
+        )
+
+    def tied_best(self, column: Column) -> list[str]:
+        """The best weakly-supervised method and all that are not significantly worse after Holm.
+
+        Empty where nothing can be tested: one method, or fewer than two scenes.
+        """
+        found = {name: e for name in self.weak_methods if (e := self.estimate(column, name)) is not None}
+        if len(found) < 2:
+            return []
+        best = max(found, key=lambda name: found[name].value)
+        others = [name for name in found if name != best]
+        tests = [self.compare(column, best, name) for name in others]
+        adjusted = statistics.holm([float("nan") if test is None else test.p for test in tests])
+        if all(np.isnan(adjusted)):
+            return []
+        return [best, *(name for name, p in zip(others, adjusted, strict=True) if p >= statistics.ALPHA)]
+
+    def gains(self, column: Column, methods: Sequence[str], reference: str) -> dict[str, Estimate]:
+        """Paired differences to a reference, their p-values corrected by Holm over the column's methods."""
+        found = {name: e for name in methods if (e := self.compare(column, name, reference)) is not None}
+        adjusted = statistics.holm([e.p for e in found.values()])
+        return {
+            name: Estimate(value=e.value, low=e.low, high=e.high, seeds=e.seeds, scenes=e.scenes, p=p)
+            for (name, e), p in zip(found.items(), adjusted, strict=True)
+        }

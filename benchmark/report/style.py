@@ -1,0 +1,92 @@
+"""One look for all figures: colours and markers fixed per method, bytes that do not change between builds."""
+
+import io
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from importlib.resources import as_file, files
+
+import matplotlib
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from wsss.benchmark.report.results import Results
+
+PINNED = {
+    "partial": "#999999",
+    "full": "#000000",
+    "ema": "#56B4E9",
+    "tel": "#E69F00",
+    "rewis3d": "#D55E00",
+    "rewis3d_lidar": "#0072B2",
+}
+"""Okabe and Ito's colours, safe for colour-blind readers; the methods of the paper always have the same."""
+FREE = ("#009E73", "#CC79A7", "#F0E442")
+"""For other methods in the plan's order; beyond these, markers tell them apart."""
+MARKERS = "osD^vPX<>*"
+
+
+@contextmanager
+def paper_style() -> Iterator[None]:
+    """The style sheet over matplotlib's own defaults, whatever the user's configuration says."""
+    with matplotlib.rc_context(), as_file(files("wsss.benchmark.report") / "paper.mplstyle") as sheet:
+        matplotlib.rcdefaults()
+        matplotlib.rcParams.update(matplotlib.rc_params_from_file(sheet, use_default_template=False))
+        yield
+
+
+def colors(methods: Sequence[str]) -> dict[str, str]:
+    """Colour of every method of a plan, in the plan's order."""
+    others = [name for name in methods if name not in PINNED]
+    free = {name: FREE[i % len(FREE)] for i, name in enumerate(others)}
+    return {name: PINNED.get(name) or free[name] for name in methods}
+
+
+def markers(methods: Sequence[str]) -> dict[str, str]:
+    """Marker of every method of a plan, in the plan's order."""
+    return {name: MARKERS[i % len(MARKERS)] for i, name in enumerate(methods)}
+
+
+def render(figure: Figure) -> dict[str, bytes]:
+    """The figure as ``pdf`` and ``png``, without dates or versions in the files."""
+    metadata = {
+        "pdf": {"CreationDate": None, "Creator": "wsss", "Producer": "wsss"},
+        "png": {"Software": None},
+    }
+    rendered = {}
+    for suffix, fields in metadata.items():
+        buffer = io.BytesIO()
+        figure.savefig(buffer, format=suffix, metadata=fields)
+        rendered[suffix] = buffer.getvalue()
+    return rendered
+
+
+def plain_text(text: str) -> str:
+    """Text that matplotlib prints as it stands: a dollar sign starts no formula."""
+    return text.replace("$", r"\$")
+
+
+def legend_of_methods(figure: Figure, results: Results, methods: Sequence[str], line: bool = False) -> None:
+    """A legend in one line over the figure."""
+    palette, shapes = colors(list(results.plan.methods)), markers(list(results.plan.methods))
+    handles = [
+        Line2D(
+            [],
+            [],
+            color=palette[name],
+            marker="" if line else shapes[name],
+            linestyle="-" if line else "",
+            label=plain_text(results.method_title(name)),
+        )
+        for name in methods
+    ]
+    figure.legend(handles=handles, loc="outside upper center", ncols=min(len(handles), 7), handletextpad=0.5)
+
+
+def hide_ticks(axes: Axes) -> None:
+    """A picture needs no axes."""
+    axes.set_xticks([])
+    axes.set_yticks([])
+    axes.grid(False)
+    for spine in axes.spines.values():
+        spine.set_visible(False)

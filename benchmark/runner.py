@@ -1,0 +1,213 @@
+"""One run from beginning to end, and many of them: train, evaluate, keep what the report needs, declare it done.
+
+Whatever is written is written so that a kill at any moment loses nothing and doubles nothing: the next call goes on
+from the last checkpoint, evaluates again, or finds ``run.json`` and returns at once.
+"""
+
+import datetime
+import time
+import traceback
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+from jaxtyping import UInt8
+from lightning_fabric import Fabric
+
+from wsss.benchmark import planning
+from wsss.benchmark.dataset import Dataset
+from wsss.benchmark.errors import BenchmarkError, Unsupported
+from wsss.benchmark.evaluate import evaluate, frames_of
+from wsss.benchmark.loader import TrainingSet
+from wsss.benchmark.method import Method, Task
+from wsss.benchmark.networks import image_network
+from wsss.benchmark.planning import OnProgress, Run, Workplace
+from wsss.benchmark.provenance import environment, provenance
+from wsss.benchmark.records import Counts, Record, RunFolder, replacing, write_text
+from wsss.benchmark.spec import EvalConfig, RunSpec, from_plain
+from wsss.benchmark.statistics import iou, miou
+from wsss.benchmark.trainer import Runtime, peak_memory_mb, train
+from wsss.benchmark.types import Frame
+
+SAMPLES = 3
+"""Frames per dataset whose predictions are kept for the qualitative figure, evenly spaced over the split."""
+
+
+def execute(run: Run, results: Path, runtime: Runtime, on_progress: OnProgress, command: str) -> Record:
+    """Bring one run to its end and return its record; at once if it is finished.
+
+    Raises:
+        BenchmarkError: The run failed or cannot exist; its folder says so too.
+    """
+    folder = planning.require(run).folder(results)
+    if folder is None or run.spec is None or run.dataset is None or run.supervision is None:
+        raise BenchmarkError(f"{run.cell}: its data or labels are not there yet")
+    if folder.finished:
+        return folder.read_record()
+    folder.write("spec.json", run.spec)
+    started = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+    if runtime.threads:
+        torch.set_num_threads(runtime.threads)
+    try:
+        fabric = Fabric(accelerator=runtime.device, devices=1, precision=run.spec.train.precision)
+        method = build(run.method, run.spec, run.dataset)
+        training = TrainingSet(run.supervision, run.spec.train, run.spec.seed)
+        seconds = train(
+            method, training, run.spec, folder, fabric, runtime,
+            lambda done, total, losses: on_progress("train", done, total, _losses(losses)),
+        )  # fmt: skip
+        seconds["evaluate"], counts = _score(method, run, folder, results, fabric, on_progress)
+        write_text(folder.path / "environment.txt", environment())
+        record = _record(run, method, counts, seconds, fabric.device, command, started)
+    except Exception as error:
+        failure = {"error": f"{type(error).__name__}: {error}", "traceback": traceback.format_exc()}
+        folder.write("failure.json", failure)
+        raise
+    folder.finish(record)
+    return record
+
+
+def build(method: type[Method], spec: RunSpec, dataset: Dataset) -> Method:
+    """A method with its networks, initial weights a function of the specification alone."""
+    if method.geometry is not None:
+        raise Unsupported(f"{method.title} needs points of geometry {method.geometry!r}, which nothing provides yet")
+    classes = dataset.classes
+    task = Task(classes=classes, image_network=lambda: image_network(spec.network, len(classes), spec.seed))
+    config = from_plain(method.Config, spec.config, f"{spec.method}: config")
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(spec.seed)
+        return method(config, task)
+
+
+def _score(
+    method: Method, run: Run, folder: RunFolder, results: Path, fabric: Fabric, on_progress: OnProgress
+) -> tuple[float, Counts]:
+    """Evaluate every predictor and store counts and samples."""
+    assert run.spec is not None and run.dataset is not None
+    begun = time.monotonic()
+    method.eval()
+    config = run.spec.evaluate
+    samples = sample_frames(run.dataset, config)
+    with fabric.autocast():
+        counts, predicted = evaluate(
+            method.predictors(), run.dataset, config, fabric.device, {frame.id for frame in samples},
+            lambda done, total: on_progress("evaluate", done, total, ""),
+        )  # fmt: skip
+    for name, image in predicted.items():
+        _write_png(folder.samples / f"{name}.png", image)
+    _write_shared_samples(run, results / run.suite.name / "samples" / run.spec.dataset, samples)
+    folder.write_counts(counts)
+    return time.monotonic() - begun, counts
+
+
+def sample_frames(dataset: Dataset, config: EvalConfig) -> list[Frame]:
+    """The frames of the qualitative figure: evenly spaced, whatever the results."""
+    frames = [frame for _, frame in frames_of(dataset, config)]
+    places = np.unique(((np.arange(SAMPLES) + 0.5) / SAMPLES * len(frames)).astype(int))
+    return [frames[i] for i in places]
+
+
+def _write_shared_samples(run: Run, folder: Path, frames: list[Frame]) -> None:
+    """Image, truth and the weak labels that such a frame would carry in training, once for all runs."""
+    assert run.spec is not None and run.dataset is not None
+    for frame in frames:
+        dense = run.dataset.dense(frame)
+        assert dense is not None
+        pictures = {"image": run.dataset.image(frame)[..., ::-1], "truth": dense}
+        if run.spec.labels != "full":
+            weak = run.dataset.weak(frame, run.spec.labels, run.spec.seed)
+            pictures[f"weak-{run.spec.labels}-{run.spec.seed}"] = weak
+        for name, picture in pictures.items():
+            path = folder / frame.id / f"{name}.png"
+            if not path.is_file():
+                _write_png(path, picture)
+
+
+def _write_png(path: Path, image: UInt8[np.ndarray, "..."]) -> None:
+    with replacing(path) as temporary:
+        temporary.write_bytes(cv2.imencode(".png", np.ascontiguousarray(image))[1].tobytes())
+
+
+def _record(
+    run: Run,
+    method: Method,
+    counts: Counts,
+    seconds: dict[str, float],
+    device: torch.device,
+    command: str,
+    started: str,
+) -> Record:
+    assert run.spec is not None and run.dataset is not None and run.labels is not None
+    scores = {}
+    for name, table in counts.tables.items():
+        classes = [None if np.isnan(value) else float(value) for value in iou(table.sum(0))]
+        scores[name] = {"miou": miou(table), "classes": classes}
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
+    return Record(
+        spec=run.spec,
+        fingerprint=run.key,
+        suite=run.suite.name,
+        method=planning.describe_method(run.method),
+        dataset=planning.describe_dataset(type(run.dataset)),
+        labels={
+            "source": run.labels.source, "images": run.labels.images,
+            "share": run.labels.share, "coverage": run.labels.coverage,
+        },
+        digests=run.digests,
+        scores=scores,
+        parameters=sum(p.numel() for p in method.parameters() if p.requires_grad),
+        seconds=seconds,
+        peak_memory_mb=peak_memory_mb(device),
+        provenance=provenance(name, torch.get_num_threads()),
+        command=command,
+        started=started,
+    )  # fmt: skip
+
+
+def _losses(losses: Mapping[str, float]) -> str:
+    return "  ".join(f"{name} {value:.3f}" for name, value in losses.items())
+
+
+Outcome = Record | BaseException
+
+
+def execute_all(
+    runs: list[Run],
+    workplace: Workplace,
+    runtime: Runtime,
+    on_progress: OnProgress,
+    command_of: Callable[[Run], str],
+) -> Iterator[tuple[Run, Outcome]]:
+    """Execute runs, ``workplace.jobs`` at a time, and yield each with its record or the exception that ended it.
+
+    A failed run does not stop the others; an interrupt does.
+    """
+    if workplace.jobs == 1:
+        for run in runs:
+            try:
+                yield run, execute(run, workplace.results, runtime, _named(run, on_progress), command_of(run))
+            except Exception as error:
+                yield run, error
+        return
+    with ProcessPoolExecutor(workplace.jobs, mp_context=get_context("spawn")) as pool:
+        waiting = {pool.submit(execute, run, workplace.results, runtime, _silent, command_of(run)): run for run in runs}
+        try:
+            for done in as_completed(waiting):
+                error = done.exception()
+                yield waiting[done], done.result() if error is None else error
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+
+
+def _named(run: Run, on_progress: OnProgress) -> OnProgress:
+    return lambda stage, done, total, note: on_progress(f"{run.name} {stage}", done, total, note)
+
+
+def _silent(*news: Any) -> None:
+    """Progress inside a worker process is told by its finished runs."""

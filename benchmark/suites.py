@@ -1,0 +1,95 @@
+"""The grids, as Python values: which data, which labels, which schedule. Methods are whatever the folder holds.
+
+Every number that a suite chooses stands here and is the same for all methods. Schedules were fixed before any
+method was scored, from step times and training losses alone; nothing is chosen on the split that is reported.
+"""
+
+from dataclasses import dataclass, field, replace
+from typing import Literal
+
+from wsss.benchmark.errors import unknown_name
+from wsss.benchmark.spec import EvalConfig, NetworkConfig, TrainConfig
+from wsss.benchmark.types import WEAK_KINDS, WeakKind
+
+FLOOR = "partial"
+"""The method that every other is compared with; it opens every table."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Column:
+    """One dataset of a suite."""
+
+    dataset: str
+    labels: tuple[WeakKind, ...]
+    train: TrainConfig
+    network: NetworkConfig = field(default_factory=NetworkConfig)
+    evaluate: EvalConfig = field(default_factory=EvalConfig)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Suite:
+    """One table: columns, seeds, and a title that says which data it is."""
+
+    name: str
+    title: str
+    data: Literal["miniature", "real"]
+    columns: tuple[Column, ...]
+    seeds: tuple[int, ...]
+    size: Literal["full", "tiny"] = "full"
+    """Of the miniature."""
+
+
+MINIATURE = "Miniature data: procedural scenes in the datasets' native formats, not the datasets themselves"
+
+_MINIATURE_TRAINING = TrainConfig(steps=400, crop=(128, 192))
+
+SMOKE = Suite(
+    name="smoke",
+    title=f"{MINIATURE} (a few small images, to see that everything runs)",
+    data="miniature",
+    size="tiny",
+    columns=(
+        Column(
+            dataset="cityscapes",
+            labels=("scribbles", "points"),
+            train=TrainConfig(steps=8, batch=2, crop=(64, 96)),
+        ),
+    ),
+    seeds=(0,),
+)
+
+QUICK = Suite(
+    name="quick",
+    title=MINIATURE,
+    data="miniature",
+    columns=(Column(dataset="cityscapes", labels=("scribbles",), train=_MINIATURE_TRAINING),),
+    seeds=(0,),
+)
+
+FULL_MINIATURE = replace(
+    QUICK,
+    name="miniature",
+    columns=(Column(dataset="cityscapes", labels=WEAK_KINDS, train=_MINIATURE_TRAINING),),
+    seeds=(0, 1, 2),
+)
+
+CAMVID = Suite(
+    name="camvid",
+    title="Real images: CamVid, split by drive (train 0016E5 and 0001TP, scored on 0006R0), derived weak labels",
+    data="real",
+    columns=(Column(dataset="camvid", labels=("scribbles",), train=TrainConfig(steps=400, crop=(256, 320))),),
+    seeds=(0, 1, 2),
+)
+
+SUITES = {suite.name: suite for suite in (SMOKE, QUICK, FULL_MINIATURE, CAMVID)}
+
+
+def suite(name: str) -> Suite:
+    """The suite of that name.
+
+    Raises:
+        UsageError: There is none.
+    """
+    if name not in SUITES:
+        raise unknown_name("suite", name, SUITES)
+    return SUITES[name]

@@ -1,0 +1,179 @@
+"""One readable loop: batches in, a trained method out, a checkpoint and a curve on the way."""
+
+import csv
+import io
+import math
+import resource
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from lightning_fabric import Fabric
+from torch import Tensor
+
+from wsss.benchmark.errors import BenchmarkError
+from wsss.benchmark.loader import TrainingSet, batches
+from wsss.benchmark.method import Method
+from wsss.benchmark.randomness import seed_of
+from wsss.benchmark.records import RunFolder, replacing, write_text
+from wsss.benchmark.spec import RunSpec, TrainConfig
+
+OnStep = Callable[[int, int, Mapping[str, float]], None]
+"""Told (step, steps, mean losses of the last interval) at every interval of the curve."""
+
+
+class NonFiniteLoss(BenchmarkError):
+    """A loss term became NaN or infinite."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Runtime:
+    """How a run is executed. Nothing here changes a score, so nothing here is in the fingerprint."""
+
+    device: str = "auto"
+    """cpu, cuda, mps, or auto for the best there is."""
+    workers: int = 0
+    """Loader processes beside the training process."""
+    threads: int = 0
+    """CPU threads of this process; 0 leaves torch's choice."""
+    checkpoint_seconds: float = 20.0
+    """Least time between two checkpoints."""
+
+
+@dataclass(kw_only=True)
+class _State:
+    """What a checkpoint holds beside the weights."""
+
+    step: int = 0
+    seconds: float = 0.0
+    curve: list[dict[str, float]] = field(default_factory=list)
+
+
+def train(
+    method: Method,
+    training: TrainingSet,
+    spec: RunSpec,
+    folder: RunFolder,
+    fabric: Fabric,
+    runtime: Runtime,
+    on_step: OnStep,
+) -> dict[str, float]:
+    """Train ``method`` in place, from the folder's checkpoint if there is one.
+
+    A run that was interrupted and goes on gives, on a CPU, bitwise the weights of one that was not: every random draw
+    is a function of the seed and the step.
+
+    Returns:
+        Seconds of training in all, and images per second.
+
+    Raises:
+        NonFiniteLoss: The text names the term and the step.
+    """
+    config, steps = spec.train, spec.train.steps
+    optimiser = torch.optim.AdamW(method.parameter_groups(config.lr), lr=config.lr, weight_decay=config.weight_decay)
+    bases = [group["lr"] for group in optimiser.param_groups]
+    state = _resume(folder, method, optimiser, fabric)
+    module, optimiser = fabric.setup(method, optimiser)
+    module.mark_forward_method("losses")
+
+    interval = max(1, steps // 200)
+    sums: dict[str, list[float]] = {}
+    saved = begun = time.monotonic()
+    module.train()
+    for step, batch in enumerate(
+        batches(training, config, spec.seed, state.step, runtime.workers, fabric.device.type == "cuda"),
+        state.step,
+    ):
+        torch.manual_seed(seed_of(spec.seed, "step", step))  # dropout and whatever else a method draws
+        for group, base in zip(optimiser.param_groups, bases, strict=True):
+            group["lr"] = base * lr_factor(config, step)
+        terms = dict(module.losses(batch.to(fabric.device), step / steps))
+        loss = torch.stack([term.float() for term in terms.values()]).sum()
+        _check_finite(loss, terms, step)
+        optimiser.zero_grad()
+        fabric.backward(loss)
+        if config.clip:
+            fabric.clip_gradients(module, optimiser, max_norm=config.clip, error_if_nonfinite=False)
+        optimiser.step()
+        method.after_step(step + 1)
+
+        for name, value in {**terms, "total": loss}.items():
+            sums.setdefault(name, []).append(float(value.detach()))
+        if (step + 1) % interval == 0 or step + 1 == steps:
+            means = {name: sum(values) / len(values) for name, values in sums.items()}
+            state.curve.append(
+                {
+                    "step": step + 1,
+                    "progress": (step + 1) / steps,
+                    "lr": optimiser.param_groups[0]["lr"],
+                    **means,
+                }
+            )
+            state.step, sums = step + 1, {}
+            on_step(step + 1, steps, means)
+            if time.monotonic() - saved >= runtime.checkpoint_seconds or step + 1 == steps:
+                now = time.monotonic()
+                state.seconds, begun, saved = state.seconds + now - begun, now, now
+                _save(folder, method, optimiser, state)
+    return {"train": state.seconds, "images_per_second": steps * config.batch / max(state.seconds, 1e-9)}
+
+
+def lr_factor(config: TrainConfig, step: int) -> float:
+    """Share of the peak learning rate at a step: a rise over ``warmup``, then cosine (onecycle) or poly decay."""
+    warm = config.warmup * config.steps
+    if step < warm:
+        return 0.1 + 0.9 * step / warm
+    remaining = 1 - (step - warm) / max(1.0, config.steps - warm)
+    if config.schedule == "poly":
+        return remaining**config.power
+    return 0.01 + 0.99 * 0.5 * (1 - math.cos(math.pi * remaining))
+
+
+def peak_memory_mb(device: torch.device) -> float:
+    """Most memory in use so far: of the GPU if there is one, else of this process."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device) / 2**20
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10
+
+
+def _check_finite(loss: Tensor, terms: Mapping[str, Tensor], step: int) -> None:
+    if bool(torch.isfinite(loss)):
+        return
+    bad = [name for name, value in terms.items() if not bool(torch.isfinite(value))]
+    raise NonFiniteLoss(
+        f"loss term {', '.join(bad) or 'total'} is not finite at step {step}: lower --train.lr, raise --train.clip, "
+        f"or use --train.precision 32-true; the last checkpoint is kept"
+    )
+
+
+def _save(folder: RunFolder, method: Method, optimiser: Any, state: _State) -> None:
+    """Write curve and checkpoint, the checkpoint last: it alone says how far the run is."""
+    columns = sorted({name for row in state.curve for name in row} - {"step", "progress", "lr", "total"})
+    text = io.StringIO()
+    writer = csv.DictWriter(text, ["step", "progress", "lr", *columns, "total"], restval="", lineterminator="\n")
+    writer.writeheader()
+    writer.writerows({k: v if k == "step" else f"{v:.6g}" for k, v in row.items()} for row in state.curve)
+    write_text(folder.curve, text.getvalue())
+    checkpoint = {
+        "method": method.state_dict(),
+        "optimiser": optimiser.state_dict(),
+        "state": {"step": state.step, "seconds": state.seconds, "curve": state.curve},
+    }
+    with replacing(folder.checkpoint) as temporary:
+        torch.save(checkpoint, temporary)
+
+
+def _resume(folder: RunFolder, method: Method, optimiser: torch.optim.Optimizer, fabric: Fabric) -> _State:
+    if not folder.checkpoint.is_file():
+        return _State()
+    try:
+        checkpoint = torch.load(folder.checkpoint, map_location="cpu", weights_only=True)
+        method.load_state_dict(checkpoint["method"])
+        optimiser.load_state_dict(checkpoint["optimiser"])
+        return _State(**checkpoint["state"])
+    except Exception as error:  # zip, unpickling, key and shape errors have no common base
+        raise BenchmarkError(
+            f"{folder.checkpoint} is damaged ({type(error).__name__}: {error}); delete it and the run starts anew"
+        ) from error

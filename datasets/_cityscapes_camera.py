@@ -1,0 +1,81 @@
+"""Intrinsics, mounting and odometry of Cityscapes' camera; after csCalibration.pdf of cityscapesScripts.
+
+Vehicle frame (ISO 8855): origin on the ground below the rear axle, x forward, y left, z up.
+"""
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float
+from scipy.spatial.transform import Rotation
+
+from wsss.datasets._files import number
+
+Pose = Float[np.ndarray, "4 4"]
+
+_CALIBRATED_SIZE = (1024, 2048)
+"""Rows and columns that camera.json refers to; a copy of the images in another size is a scaled version of it."""
+_OPENCV_FROM_VEHICLE_AXES = np.array([[0, -1, 0, 0], [0, 0, -1, 0], [1, 0, 0, 0], [0, 0, 0, 1]], np.float64)
+"""From x forward, y left, z up to x right, y down, z forward."""
+
+
+def intrinsics(path: Path, values: dict[str, Any], size: tuple[int, int]) -> Float[np.ndarray, "3 3"]:
+    """Pinhole matrix for an image of ``size`` (rows, columns) from camera.json.
+
+    The principal point is taken to count from the centre of the first pixel; the publisher does not say so.
+
+    Raises:
+        DatasetError: A field is missing or no number.
+    """
+    fx, fy, u0, v0 = (number(path, values, "intrinsic", field) for field in ("fx", "fy", "u0", "v0"))
+    down, across = size[0] / _CALIBRATED_SIZE[0], size[1] / _CALIBRATED_SIZE[1]
+    # What scales with the image is the distance to its edge, half a pixel before the first pixel's centre.
+    column, row = (u0 + 0.5) * across - 0.5, (v0 + 0.5) * down - 0.5
+    return np.array([[fx * across, 0, column], [0, fy * down, row], [0, 0, 1]])
+
+
+def vehicle_from_camera(path: Path, values: dict[str, Any]) -> Pose:
+    """Pose of the camera, in OpenCV axes, on the vehicle, from camera.json.
+
+    Raises:
+        DatasetError: A field is missing or no number.
+    """
+    angles = [number(path, values, "extrinsic", field) for field in ("yaw", "pitch", "roll")]
+    place = [number(path, values, "extrinsic", field) for field in ("x", "y", "z")]
+    return _rigid(angles, place) @ np.linalg.inv(_OPENCV_FROM_VEHICLE_AXES)
+
+
+def dead_reckoning(motions: Iterable[tuple[float, float, float] | None]) -> list[Pose | None]:
+    """World from vehicle by planar integration; the world is the vehicle at the first known motion.
+
+    Args:
+        motions: Per frame its time in seconds, speed in m/s and yaw rate in rad/s, or None where unknown. Between
+            known ones the mean of both speeds and yaw rates is taken to hold.
+    """
+    poses: list[Pose | None] = []
+    x = y = heading = 0.0
+    last: tuple[float, float, float] | None = None
+    for motion in motions:
+        if motion is None:
+            poses.append(None)
+            continue
+        if last is not None:
+            duration = motion[0] - last[0]
+            distance = duration * (motion[1] + last[1]) / 2
+            turn = duration * (motion[2] + last[2]) / 2
+            x += distance * np.cos(heading + turn / 2)
+            y += distance * np.sin(heading + turn / 2)
+            heading += turn
+        last = motion
+        poses.append(_rigid((heading, 0, 0), (x, y, 0)))
+    return poses
+
+
+def _rigid(yaw_pitch_roll: Sequence[float], translation: Sequence[float]) -> Pose:
+    """Rz(yaw) Ry(pitch) Rx(roll) and a translation."""
+    pose = np.eye(4)
+    pose[:3, :3] = Rotation.from_euler("ZYX", yaw_pitch_roll).as_matrix()
+    pose[:3, 3] = translation
+    return pose
