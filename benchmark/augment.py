@@ -106,7 +106,7 @@ class Augment:
         labels = masks[0].long()
         if points:
             draw_points(labels, keypoints.as_subclass(Tensor), ids)
-        strong = self.photometric(weak)
+        strong = self.photometric(weak).clone()  # some transforms return a view, or their input
         self._cut_out(strong, labels)
         return Views(image=weak, strong=strong, labels=labels, valid=masks[1] != IGNORE)
 

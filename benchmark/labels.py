@@ -67,7 +67,7 @@ def derive(kind: str, dense: Labels, instances: Ids | None, *, seed: int, key: s
     """Weak labels of one image: the same for the same arguments, whatever was derived before.
 
     Args:
-        kind: ``points`` (one pixel per component), ``scribbles`` (2 to 5 % of the pixels, all of them right)
+        kind: ``points`` (one pixel per component), ``scribbles`` (about 2 to 5 % of the pixels, all right)
             or ``coarse`` (about two thirds of the pixels, nearly all right).
         dense: Train ids (H, W), IGNORE where none applies.
         instances: Ids (H, W) that tell touching objects of one class apart, or None.

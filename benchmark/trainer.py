@@ -175,5 +175,5 @@ def _resume(folder: RunFolder, method: Method, optimiser: torch.optim.Optimizer,
         return _State(**checkpoint["state"])
     except Exception as error:  # zip, unpickling, key and shape errors have no common base
         raise BenchmarkError(
-            f"{folder.checkpoint} is damaged ({type(error).__name__}: {error}); delete it and the run starts anew"
+            f"{folder.checkpoint} is damaged ({type(error).__name__}); delete it and the run starts anew"
         ) from error

@@ -11,12 +11,12 @@ import numpy as np
 from jaxtyping import Float
 from scipy.spatial.transform import Rotation
 
+from wsss.benchmark.errors import DatasetError
 from wsss.datasets._files import number
 
 Pose = Float[np.ndarray, "4 4"]
 
-_CALIBRATED_SIZE = (1024, 2048)
-"""Rows and columns that camera.json refers to; a copy of the images in another size is a scaled version of it."""
+_RELEASED_SIZE = (1024, 2048)
 _OPENCV_FROM_VEHICLE_AXES = np.array([[0, -1, 0, 0], [0, 0, -1, 0], [1, 0, 0, 0], [0, 0, 0, 1]], np.float64)
 """From x forward, y left, z up to x right, y down, z forward."""
 
@@ -24,16 +24,24 @@ _OPENCV_FROM_VEHICLE_AXES = np.array([[0, -1, 0, 0], [0, 0, -1, 0], [1, 0, 0, 0]
 def intrinsics(path: Path, values: dict[str, Any], size: tuple[int, int]) -> Float[np.ndarray, "3 3"]:
     """Pinhole matrix for an image of ``size`` (rows, columns) from camera.json.
 
-    The principal point is taken to count from the centre of the first pixel; the publisher does not say so.
+    Scaled copies of the images usually keep the released camera.json; its principal point, which lies near the
+    centre, tells whether it counts pixels of the image or of the release. It is taken to count from the centre of
+    the first pixel; the publisher does not say so.
 
     Raises:
-        DatasetError: A field is missing or no number.
+        DatasetError: A field is missing or no number, or the file fits neither size.
     """
     fx, fy, u0, v0 = (number(path, values, "intrinsic", field) for field in ("fx", "fy", "u0", "v0"))
-    down, across = size[0] / _CALIBRATED_SIZE[0], size[1] / _CALIBRATED_SIZE[1]
-    # What scales with the image is the distance to its edge, half a pixel before the first pixel's centre.
-    column, row = (u0 + 0.5) * across - 0.5, (v0 + 0.5) * down - 0.5
-    return np.array([[fx * across, 0, column], [0, fy * down, row], [0, 0, 1]])
+    for rows, columns in (size, _RELEASED_SIZE):
+        if abs(u0 / columns - 0.5) < 0.15 and abs(v0 / rows - 0.5) < 0.15:
+            down, across = size[0] / rows, size[1] / columns
+            # What scales is the distance to the image's edge, half a pixel before the first pixel's centre.
+            column, row = (u0 + 0.5) * across - 0.5, (v0 + 0.5) * down - 0.5
+            return np.array([[fx * across, 0, column], [0, fy * down, row], [0, 0, 1]])
+    raise DatasetError(
+        f"{path}: the principal point ({u0}, {v0}) is far from the centre of an image of {size[1]} x {size[0]} pixels; "
+        f"take the file from the archive of the images"
+    )
 
 
 def vehicle_from_camera(path: Path, values: dict[str, Any]) -> Pose:
@@ -69,7 +77,7 @@ def dead_reckoning(motions: Iterable[tuple[float, float, float] | None]) -> list
             y += distance * np.sin(heading + turn / 2)
             heading += turn
         last = motion
-        poses.append(_rigid((heading, 0, 0), (x, y, 0)))
+        poses.append(_rigid((heading, 0.0, 0.0), (x, y, 0.0)))
     return poses
 
 

@@ -14,11 +14,11 @@ import numpy as np
 from jaxtyping import UInt8
 
 from wsss.benchmark.dataset import Dataset, DatasetMissing
-from wsss.benchmark.errors import DatasetError, unknown_name
+from wsss.benchmark.errors import DatasetError
 from wsss.benchmark.types import WEAK_KINDS, Classes, Frame, Scene, Split, WeakKind
 from wsss.datasets._files import check_pairs, count_unknown, image_size, listing, lookup_table, read_ids, read_image
 
-DRIVES: dict[str, tuple[str, ...]] = {
+DRIVES: dict[Split, tuple[str, ...]] = {
     "train": ("0001TP", "0016E5"),
     "val": ("0006R0",),
     "test": ("Seq05VD",),
@@ -93,8 +93,6 @@ camvid/
 
     def scenes(self, split: Split) -> Sequence[Scene]:
         """Blocks of ten seconds of the split's drives."""
-        if split not in DRIVES:
-            raise unknown_name("split of CamVid", split, DRIVES)
         scenes = tuple(self._blocks(DRIVES[split]))
         if not scenes:
             drives = " or ".join(f"{drive}_*" for drive in DRIVES[split])

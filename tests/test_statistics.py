@@ -142,9 +142,7 @@ def test_difference_is_paired_and_antisymmetric() -> None:
 
 
 def test_class_that_vanishes_in_a_draw_is_absent_there() -> None:
-    sums = np.array([[[5, 10, 10], [0, 0, 0]], [[8, 10, 10], [3, 4, 4]]])[
-        None
-    ]  # class 1 lives in scene 1 only
+    sums = np.array([[[5, 10, 10], [0, 0, 0]], [[8, 10, 10], [3, 4, 4]]])[None]  # class 1 lives in scene 1 only
     scores = resample(sums, np.array([[2.0, 0.0], [0.0, 2.0]]))
     np.testing.assert_allclose(scores.draws[0], [[10 / 30, np.nan], [8 / 12, 3 / 5]])
     estimate = mean_estimate(scores)

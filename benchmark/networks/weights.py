@@ -95,4 +95,4 @@ def _read(path: Path) -> dict[str, torch.Tensor]:
     try:
         return torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # zip, unpickling and end-of-file errors have no common base
-        raise UsageError(f"weights {path}: not a readable state dict ({error})") from error
+        raise UsageError(f"weights {path}: not a readable state dict ({type(error).__name__})") from error

@@ -3,6 +3,7 @@
 import base64
 import io
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from markupsafe import Markup
@@ -22,13 +23,25 @@ PROVENANCE_FIRST = ("git.sha", "git_sha", "git.dirty", "git_dirty", "device")
 """Shown first among the facts that differ between runs."""
 
 
-def page(results: Results, tables: Sequence[Table], figures: Mapping[str, bytes]) -> str:
+@dataclass(frozen=True, kw_only=True)
+class Picture:
+    """A finished figure."""
+
+    name: str
+    """File name without suffix."""
+    title: str
+    caption: str
+    files: dict[str, bytes]
+    """By suffix: pdf, png."""
+
+
+def page(results: Results, tables: Sequence[Table], figures: Sequence[Picture]) -> str:
     """The page's HTML.
 
     Args:
         results: Of the suite.
         tables: In the order in which they are shown; the first is the main one.
-        figures: PNG bytes by name, in the order in which they are shown.
+        figures: In the order in which they are shown.
     """
     runs = [run for dataset in results.plan.datasets for run in results.dataset_runs(dataset)]
     facts = {run.folder: flat(run.record.provenance) for run in runs}
@@ -36,6 +49,7 @@ def page(results: Results, tables: Sequence[Table], figures: Mapping[str, bytes]
     per_class = [table for table in tables if table.name.startswith("per_class-")]
     return environment().get_template("page.html.j2").render(
         plan=results.plan,
+        miniature=is_miniature(results),
         main=html(tables[0]) if tables else Markup(""),
         sections=[(table.name, table.title, html(table)) for table in tables[1:] if table not in per_class],
         per_class=[(table.title, html(table)) for table in per_class],
@@ -51,8 +65,14 @@ def page(results: Results, tables: Sequence[Table], figures: Mapping[str, bytes]
     )  # fmt: skip
 
 
+def is_miniature(results: Results) -> bool:
+    """Whether any number is of procedural data, which the page must not let anybody overlook."""
+    specs = [run.record.spec for seeds in results.runs.values() for run in seeds.values()]
+    return any(spec.data == "miniature" for spec in specs) or "miniature" in results.plan.data.lower()
+
+
 def _cell(run: Run) -> str:
-    return run.record.spec.cell
+    return f"{run.cell.dataset}/{run.cell.labels}/{run.cell.method}/{run.cell.seed}"
 
 
 def _progress(results: Results) -> str:
@@ -86,17 +106,17 @@ def split_facts(facts: Sequence[Mapping[str, str]]) -> tuple[dict[str, str], lis
     return shared, [name for name in order if name not in shared]
 
 
-def inline(figures: Mapping[str, bytes]) -> list[tuple[str, str, int, int]]:
-    """Name, data URI, width and height of every figure, scaled down until all fit the budget together."""
+def inline(figures: Sequence[Picture]) -> list[tuple[Picture, str, int, int]]:
+    """Every figure with data URI, width and height, scaled down until all fit the budget together."""
     widest = WIDEST
     while True:
-        scaled = {name: _scaled(data, widest) for name, data in figures.items()}
-        if sum(len(data) for data, _, _ in scaled.values()) <= IMAGE_BUDGET or widest < 300:
+        scaled = [_scaled(figure.files["png"], widest) for figure in figures]
+        if sum(len(data) for data, _, _ in scaled) <= IMAGE_BUDGET or widest < 300:
             break
         widest = round(widest * 0.8)
     return [
-        (name, f"data:image/png;base64,{base64.b64encode(data).decode('ascii')}", width, height)
-        for name, (data, width, height) in scaled.items()
+        (figure, f"data:image/png;base64,{base64.b64encode(data).decode('ascii')}", width, height)
+        for figure, (data, width, height) in zip(figures, scaled, strict=True)
     ]
 
 

@@ -133,7 +133,8 @@ def zoom_window(sample: Sample) -> tuple[int, int, int, int]:
     spread = disagreement(sample)
     if not spread.any():
         return (height - rows) // 2, (width - columns) // 2, rows, columns
-    table = np.pad(spread.cumsum(0).cumsum(1), ((1, 0), (1, 0)))
+    table = np.zeros((height + 1, width + 1))
+    table[1:, 1:] = spread.cumsum(0).cumsum(1)
     sums = table[rows:, columns:] - table[:-rows, columns:] - table[rows:, :-columns] + table[:-rows, :-columns]
     # Rounding merges sums that differ only by the order of addition, so that ties stay ties on every machine.
     row, column = np.unravel_index(np.argmax(sums.round(6)), sums.shape)

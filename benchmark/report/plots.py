@@ -1,6 +1,7 @@
 """The figures of numbers: summary (forest plot), IoU per class (dot plot), training curves."""
 
 import io
+from collections import Counter
 from collections.abc import Sequence
 
 import numpy as np
@@ -123,8 +124,9 @@ def curves(results: Results, dataset: str) -> Figure | None:
         for column in columns
         for name in _finished(results, column)
     }
-    terms = list(dict.fromkeys(term for found in read.values() for curve in found for term in curve))
-    terms = [term for term in terms if term != "total"] + ["total"] * ("total" in terms)
+    users = Counter(term for found in read.values() for term in {term for curve in found for term in curve})
+    # What all methods minimise comes first, what only one does comes last, their total at the end.
+    terms = sorted(users, key=lambda term: (term == "total", -users[term], term))
     columns = [column for column in columns if any(key[0] == column for key in read)]
     if not terms:
         return None

@@ -6,7 +6,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch, Rectangle
-from matplotlib.patheffects import withStroke
+from matplotlib.patheffects import AbstractPathEffect, withStroke
 
 from wsss.benchmark.report.pictures import (
     IGNORE_GREY,
@@ -29,7 +29,7 @@ GAP = 0.04
 """Between pictures, in inches."""
 LINE = 0.16
 """Height of a line of the legend, in inches."""
-OUTLINE = [withStroke(linewidth=1.8, foreground="black")]
+OUTLINE: list[AbstractPathEffect] = [withStroke(linewidth=1.8, foreground="black")]
 """Under the white frames, so that they are seen on bright pictures too."""
 
 

@@ -58,6 +58,7 @@ def render(figure: Figure) -> dict[str, bytes]:
         buffer = io.BytesIO()
         figure.savefig(buffer, format=suffix, metadata=fields)
         rendered[suffix] = buffer.getvalue()
+        figure.set_layout_engine("none")  # laid out once, so that both files look the same
     return rendered
 
 

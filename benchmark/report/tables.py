@@ -20,6 +20,9 @@ FEW_IMAGES = 10
 FEW_SCENES = 10
 """A bootstrap over fewer scenes than this is marked: its intervals are too short."""
 
+RARE_SCENES = 4
+"""A class in k scenes is missing from about exp(-k) of the draws; below this it is worth a remark."""
+
 
 def data_sentence(results: Results) -> str:
     """Which data the numbers are of, with one full stop."""
@@ -54,7 +57,19 @@ def scene_notes(results: Results, columns: Sequence[Column]) -> list[str]:
             notes.append(f"{results.dataset_title(name)}: one scene, so neither interval nor test.")
         elif scenes < FEW_SCENES:
             notes.append(f"{results.dataset_title(name)}: only {scenes} scenes; intervals are optimistic.")
+        if runs and scenes > 1 and (rare := _rare(results, name)):
+            notes.append(
+                f"{results.dataset_title(name)}: {', '.join(rare)} in fewer than {RARE_SCENES} scenes. A "
+                f"draw without such a class leaves it out of the mean, which stretches the interval."
+            )
     return notes
+
+
+def _rare(results: Results, dataset: str) -> list[str]:
+    run = results.dataset_runs(dataset)[0]
+    scenes = (run.sums[run.predictor][..., 2] > 0).sum(axis=0)
+    names = results.plan.datasets[dataset]["classes"]
+    return [name for name, number in zip(names, scenes, strict=True) if 0 < number < RARE_SCENES]
 
 
 def missing_entry(results: Results, column: Column, method: str) -> Entry:

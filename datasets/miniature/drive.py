@@ -82,13 +82,14 @@ def snippet(rng: Rng, street: Path, along: float, frames: int = 30, anchor: int 
     point, heading = street.at(along)
     poses = [np.eye(4) for _ in range(frames)]
     poses[anchor] = planar(point[0], point[1], float(heading))
-    for k in range(frames - 1):
-        turn = (yaw_rate[k] + yaw_rate[k + 1]) / 2 * gaps[k] / 1e9
-        way = (speed[k] + speed[k + 1]) / 2 * gaps[k] / 1e9
-        poses[k + 1] = poses[k] @ planar(way * np.cos(turn / 2), way * np.sin(turn / 2), turn) if k >= anchor else np.eye(4)
+    for k in range(anchor, frames - 1):
+        poses[k + 1] = poses[k] @ _step(speed[k : k + 2], yaw_rate[k : k + 2], gaps[k])
     for k in reversed(range(anchor)):
-        turn = (yaw_rate[k] + yaw_rate[k + 1]) / 2 * gaps[k] / 1e9
-        way = (speed[k] + speed[k + 1]) / 2 * gaps[k] / 1e9
-        step = planar(way * np.cos(turn / 2), way * np.sin(turn / 2), turn)
-        poses[k] = poses[k + 1] @ np.linalg.inv(step)
+        poses[k] = poses[k + 1] @ np.linalg.inv(_step(speed[k : k + 2], yaw_rate[k : k + 2], gaps[k]))
     return Motion(time, speed, yaw_rate, np.stack(poses))
+
+
+def _step(speed: np.ndarray, yaw_rate: np.ndarray, nanoseconds: int) -> Float[np.ndarray, "4 4"]:
+    """The move between two frames, in the axes of the first."""
+    way, turn = speed.mean() * nanoseconds / 1e9, yaw_rate.mean() * nanoseconds / 1e9
+    return planar(way * np.cos(turn / 2), way * np.sin(turn / 2), turn)

@@ -20,16 +20,25 @@ def lay(rng: Rng, world: World) -> None:
     low, high = world.path.points.min(0) - 150, world.path.points.max(0) + 150
     plane = [(low[0], low[1], -0.03), (high[0], low[1], -0.03), (high[0], high[1], -0.03), (low[0], high[1], -0.03)]
     world.parts.append(quads([plane], meadow))
-    paving = Look("sidewalk", ("slabs", "slabs", "clay", "cobble", "asphalt")[int(rng.integers(5))],
-                  scenery.pick(rng, ((1.0, 1.0, 1.0), (0.9, 0.88, 0.84), (1.1, 1.1, 1.1))))  # fmt: skip
+    paving = Look(
+        "sidewalk",
+        ("slabs", "slabs", "clay", "cobble", "asphalt")[int(rng.integers(5))],
+        scenery.pick(rng, ((1.0, 1.0, 1.0), (0.9, 0.88, 0.84), (1.1, 1.1, 1.1))),
+    )
     curb = Look("sidewalk", "curb")
     for side in world.sides:
         if side.parking and rng.random() < 0.4:
             bay = Look("parking", "cobble" if rng.random() < 0.6 else "asphalt", (1.0, 0.98, 0.96))
             world.parts.append(world.ribbon(every, (side.edge, 0.012), (side.out(-2.0), 0.012), bay))
         verge = 0.15 + side.verge
-        profile = [(side.edge, 0.0), (side.edge, 0.12), (side.out(0.15), 0.12), (side.out(verge), 0.12),
-                   (side.out(side.depth), 0.12), (side.out(side.depth + 14), 0.12)]  # fmt: skip
+        profile = [
+            (side.edge, 0.0),
+            (side.edge, 0.12),
+            (side.out(0.15), 0.12),
+            (side.out(verge), 0.12),
+            (side.out(side.depth), 0.12),
+            (side.out(side.depth + 14), 0.12),
+        ]
         looks = [curb, curb, meadow, paving, meadow]
         for a, b in world.open(0):
             along = np.linspace(a, b, max(2, int((b - a) / 3)))
@@ -37,7 +46,11 @@ def lay(rng: Rng, world: World) -> None:
                 if start != end:
                     world.parts.append(world.ribbon(along, start, end, look))
         for a, b in world.crossings:
-            world.parts.append(world.ribbon(np.linspace(a, b, 4), (side.edge, 0.004), (side.out(70), 0.004), road))
+            world.parts.append(world.ribbon(np.linspace(a, b, 4), (side.out(-0.4), 0.004), (side.out(70), 0.004), road))
+            for pavement in ((a - 2.2, a), (b, b + 2.2)):
+                world.parts.append(
+                    world.ribbon(np.array(pavement), (side.out(side.depth), 0.125), (side.out(70), 0.125), paving)
+                )
     _lines(rng, world)
     _stains(rng, world)
 
@@ -49,15 +62,17 @@ def _lines(rng: Rng, world: World) -> None:
     bordered = rng.random() < 0.5
     for a, b in world.open(6):
         for start in np.arange(a, b - dash, dash + gap):
-            world.parts.append(world.ribbon(np.linspace(start, start + dash, 3), (1.68, 0.014), (1.82, 0.014), _WHITE))
+            world.parts.append(world.ribbon(np.linspace(start, start + dash, 3), (1.55, 0.014), (1.69, 0.014), _WHITE))
         along = np.linspace(a, b, max(2, int((b - a) / 3)))
         for edge in (right + 0.15, left - 0.27) if bordered else ():
             world.parts.append(world.ribbon(along, (edge, 0.014), (edge + 0.12, 0.014), _WHITE))
     for a, _ in world.crossings:
         if rng.random() < 0.75:
             for stripe in np.arange(right + 0.4, left - 0.5, 1.0):
-                world.parts.append(world.ribbon(np.array([a - 4.0, a - 1.0]), (stripe, 0.014), (stripe + 0.5, 0.014), _WHITE))
-            world.parts.append(world.ribbon(np.array([a - 5.6, a - 5.2]), (-1.7, 0.014), (1.7, 0.014), _WHITE))
+                world.parts.append(
+                    world.ribbon(np.array([a - 4.0, a - 1.0]), (stripe, 0.014), (stripe + 0.5, 0.014), _WHITE)
+                )
+            world.parts.append(world.ribbon(np.array([a - 5.6, a - 5.2]), (-1.55, 0.014), (1.5, 0.014), _WHITE))
 
 
 def _stains(rng: Rng, world: World) -> None:
@@ -68,7 +83,7 @@ def _stains(rng: Rng, world: World) -> None:
             rim = np.c_[circle(0.36, 10) + point, np.full(10, 0.013)]
             world.parts.append(polygon(rim, Look("road", "plain", (0.3, 0.29, 0.28))))
         else:
-            start, left, dark = along + rng.uniform(-4, 4), rng.uniform(-1.7, 3.5), float(rng.uniform(0.6, 0.9))
+            start, left, dark = along + rng.uniform(-4, 4), rng.uniform(-1.5, 3.2), float(rng.uniform(0.6, 0.9))
             piece = np.linspace(start, start + rng.uniform(2, 9), 4)
             look = Look("road", "asphalt", (dark, dark, dark))
             world.parts.append(world.ribbon(piece, (left, 0.008), (left + rng.uniform(0.8, 1.8), 0.008), look))

@@ -1,4 +1,4 @@
-"""The materials, and their textures in one mip-mapped atlas: a single bilinear lookup serves every surface of a picture."""
+"""The materials, and their textures in one mip-mapped atlas: one bilinear lookup serves every surface of a picture."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ _PAD = 2
 
 @dataclass(frozen=True)
 class Material:
-    """A texture, the metres (width, height) that one tile covers, and how strongly the surface mirrors its surroundings."""
+    """A texture, the metres (width, height) that one tile covers, and how strongly the surface mirrors."""
 
     make: Callable[[np.random.Generator], textures.Texture]
     metres: tuple[float, float]
@@ -41,7 +41,10 @@ MATERIALS: dict[str, Material] = {
     "leaves": Material(textures.leaves, (4, 4)),
     "bark": Material(textures.bark, (1, 2)),
     "brick": Material(lambda r: textures.wall(r, "brick"), (4.5, 5)),
-    "concrete": Material(lambda r: textures.flat((0.62, 0.61, 0.59), 0.08 * textures.noise(r, 64) + 0.14 * textures.noise(r, (2, 8), 4)), (4, 4)),
+    "concrete": Material(
+        lambda r: textures.flat((0.62, 0.61, 0.59), 0.08 * textures.noise(r, 64) + 0.14 * textures.noise(r, (2, 8), 4)),
+        (4, 4),
+    ),
     "roof": Material(lambda r: textures.blocks(r, 20, 20, (0.56, 0.34, 0.27), 0.14, 0.7), (5, 5)),
     "plaster windows": Material(lambda r: textures.windows(r, "plaster", 2, 0.42, 0.52, 0.26, WHITE, 0.0), (5.6, 6.2)),
     "framed windows": Material(lambda r: textures.windows(r, "plaster", 2, 0.38, 0.58, 0.22, WHITE, 0.022), (5.2, 6.8)),
@@ -66,7 +69,9 @@ MATERIALS: dict[str, Material] = {
     "tram side": Material(lambda r: textures.coach(r, 0.42, 0.80, 5), (9, 3.3), 0.12),
     "tyre": Material(textures.wheel, (1, 1)),
     "spokes": Material(textures.spokes, (1, 1)),
-    "cloth": Material(lambda r: textures.flat((1, 1, 1), 0.16 * textures.noise(r, 8, 16) + 0.05 * textures.noise(r, 64)), (1, 1)),
+    "cloth": Material(
+        lambda r: textures.flat((1, 1, 1), 0.16 * textures.noise(r, 8, 16) + 0.05 * textures.noise(r, 64)), (1, 1)
+    ),
 }
 
 FOLIAGE = frozenset({"leaves"})

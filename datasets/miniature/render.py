@@ -91,7 +91,7 @@ class Scene:
         self._contact, self._corner = _contact_shade(mesh)
         rng = stream(light.seed, "clouds")
         octaves = [textures.noise(rng, cells) / weight for cells, weight in ((4, 1), (8, 2), (16, 3), (32, 5), (64, 9))]
-        self._clouds = np.sum(octaves, axis=0, dtype=np.float32)
+        self._clouds = np.stack(octaves).sum(0)
 
     def cast(self, origin: np.ndarray, directions: Float32[np.ndarray, "n 3"]) -> _Hits:
         """The first face along each ray from one point."""
@@ -99,14 +99,20 @@ class Scene:
         out = self._embree.run(np.ascontiguousarray(origins), np.ascontiguousarray(directions), output=True)
         return _Hits(out["primID"], out["tfar"], out["u"], out["v"])
 
-    def view(self, intrinsics: Float[np.ndarray, "3 3"], size: tuple[int, int],
-             world_from_camera: Float[np.ndarray, "4 4"], key: str, hood: Hood | None = None) -> View:  # fmt: skip
+    def view(
+        self,
+        intrinsics: Float[np.ndarray, "3 3"],
+        size: tuple[int, int],
+        world_from_camera: Float[np.ndarray, "4 4"],
+        key: str,
+        hood: Hood | None = None,
+    ) -> View:
         """A picture of (rows, columns) from a pose; ``key`` seeds its sensor noise."""
         height, width = size
         centre = _rays(intrinsics, np.arange(height), np.arange(width))
         corner = _rays(intrinsics, np.arange(height + 1) - 0.5, np.arange(width + 1) - 0.5)
         rays = np.concatenate([centre, corner])
-        directions = (rays @ world_from_camera[:3, :3].T).astype(np.float32)
+        directions = _turn(world_from_camera, rays)
         origin = world_from_camera[:3, 3]
         hits = self.cast(origin, directions)
         color = self._shade(origin, directions, hits, np.float32(1 / intrinsics[0, 0]))
@@ -119,7 +125,8 @@ class Scene:
         if hood is not None:
             distance, normal = _hood_hits(hood, rays)
             covered = np.isfinite(distance)
-            color[covered] = self._mirror(directions[covered], (normal @ world_from_camera[:3, :3].T)[covered])
+            reflected = self._mirror(directions[covered], _turn(world_from_camera, normal[covered]))
+            color[covered] = 0.02 * np.asarray(self.light.ambient, np.float32) + 0.35 * reflected
             depth = np.where(covered[:n], distance[:n], depth).astype(np.float32)
             kind = np.where(covered[:n], KINDS.index("ego vehicle"), kind).astype(np.uint8)
             instance = np.where(covered[:n], 0, instance).astype(np.int32)
@@ -127,14 +134,19 @@ class Scene:
         around = around[:-1, :-1] + around[1:, :-1] + around[:-1, 1:] + around[1:, 1:]
         linear = color[:n].reshape(height, width, 3) / 2 + around / 8
         return View(
-            rgb=self._develop(linear, key), depth=depth.reshape(size), kind=kind.reshape(size),
-            instance=instance.reshape(size), intrinsics=np.asarray(intrinsics, np.float64), world_from_camera=world_from_camera,
-        )  # fmt: skip
+            rgb=self._develop(linear, key),
+            depth=depth.reshape(size),
+            kind=kind.reshape(size),
+            instance=instance.reshape(size),
+            intrinsics=np.asarray(intrinsics, np.float64),
+            world_from_camera=world_from_camera,
+        )
 
     def _shade(self, origin: np.ndarray, directions: np.ndarray, hits: _Hits, pixel: np.float32) -> np.ndarray:
         """Linear RGB (n, 3) of each ray."""
-        color = self._sky(directions)
-        seen = np.flatnonzero(hits.face >= 0)
+        color = np.empty((len(directions), 3), np.float32)
+        missed, seen = np.flatnonzero(hits.face < 0), np.flatnonzero(hits.face >= 0)
+        color[missed] = self._sky(directions[missed])
         face, ray = hits.face[seen], directions[seen]
         distance = hits.distance[seen, None]
         points = np.asarray(origin, np.float32) + ray * distance
@@ -166,11 +178,15 @@ class Scene:
         sun = np.asarray(self.light.sun, np.float32)
         if not sun.any():
             return np.zeros((len(points), 3), np.float32)
-        incidence = normals @ self._sun
+        incidence = np.einsum("ij,j->i", normals, self._sun)
         leaf = _FOLIAGE[material]
         incidence = np.where(leaf, 0.35 + 0.65 * incidence, incidence)  # leaves let light through
         facing = np.flatnonzero(incidence > 0)
-        start = points[facing] + 0.02 * normals[facing] + self._sun * np.where(leaf[facing, None], 0.35, 0.01).astype(np.float32)
+        start = (
+            points[facing]
+            + 0.02 * normals[facing]
+            + self._sun * np.where(leaf[facing, None], 0.35, 0.01).astype(np.float32)
+        )
         towards = np.broadcast_to(self._sun, start.shape)
         blocked = self._embree.run(np.ascontiguousarray(start), np.ascontiguousarray(towards), query="OCCLUDED")
         amount = np.zeros((len(points), 1), np.float32)
@@ -194,7 +210,11 @@ class Scene:
         pattern = materials.bilinear(self._clouds, where[:, 0], where[:, 1])
         cover = np.clip((pattern + 2 * self.light.clouds - 1) * 2.5, 0, 1) * np.clip(height * 12, 0.2, 1)
         white = horizon.mean() * np.float32(1.15) * (0.85 + 0.15 * pattern)
-        glow = np.clip(unit @ self._sun, 0, 1)[:, None] ** 12 * np.asarray(self.light.sun, np.float32) * 0.12
+        glow = (
+            np.clip(np.einsum("ij,j->i", unit, self._sun), 0, 1)[:, None] ** 12
+            * np.asarray(self.light.sun, np.float32)
+            * 0.12
+        )
         return (clear + cover * (white - clear) + glow).astype(np.float32)
 
     def _mirror(self, directions: np.ndarray, normals: np.ndarray) -> np.ndarray:
@@ -214,6 +234,13 @@ class Scene:
         return np.round(255 * np.clip(display, 0, 1)).astype(np.uint8)
 
 
+def _turn(a_from_b: np.ndarray, vectors: np.ndarray) -> Float32[np.ndarray, "n 3"]:
+    """Rotated vectors, summed without BLAS, whose last digits depend on the number of threads."""
+    vectors, columns = vectors.astype(np.float32), a_from_b[:3, :3].T.astype(np.float32)
+    turned = vectors[:, 0:1] * columns[0] + vectors[:, 1:2] * columns[1] + vectors[:, 2:3] * columns[2]
+    return turned
+
+
 def _rays(intrinsics: np.ndarray, rows: np.ndarray, columns: np.ndarray) -> Float[np.ndarray, "n 3"]:
     """Directions with z = 1 in camera axes, row by row."""
     x = (columns - intrinsics[0, 2]) / intrinsics[0, 0]
@@ -222,17 +249,20 @@ def _rays(intrinsics: np.ndarray, rows: np.ndarray, columns: np.ndarray) -> Floa
     return np.stack([grid_x, grid_y, np.ones_like(grid_x)], -1).reshape(-1, 3)
 
 
-def _hood_hits(hood: Hood, rays: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _hood_hits(hood: Hood, rays: Float[np.ndarray, "n 3"]) -> tuple[np.ndarray, Float32[np.ndarray, "n 3"]]:
     """Depth (infinite where missed) and normals of the bonnet in camera axes."""
-    turn, radii = hood.camera_from_hood[:3, :3], np.asarray(hood.radii)
-    start = (-turn.T @ hood.camera_from_hood[:3, 3]) / radii
-    along = rays @ turn / radii
-    a, b, c = (along**2).sum(1), along @ start, start @ start - 1
+    radii, hood_from_camera = np.asarray(hood.radii), np.linalg.inv(hood.camera_from_hood)
+    distance, normal = np.full(len(rays), np.inf), np.zeros((len(rays), 3), np.float32)
+    low = np.flatnonzero(rays[:, 1] > 0.1)  # it never rises above that
+    start, along = hood_from_camera[:3, 3] / radii, _turn(hood_from_camera, rays[low]).astype(np.float64) / radii
+    a, b, c = (along**2).sum(1), (along * start).sum(1), float((start**2).sum()) - 1
     root = b * b - a * c
-    distance = np.where(root > 0, (-b - np.sqrt(np.maximum(root, 0))) / a, np.inf)
-    point = start + along * np.where(np.isfinite(distance), distance, 0)[:, None]
-    normal = (point / radii) @ turn.T
-    return distance, (normal / np.linalg.norm(normal, axis=1, keepdims=True)).astype(np.float32)
+    hit = root > 0
+    low, along, near = low[hit], along[hit], (-b[hit] - np.sqrt(root[hit])) / a[hit]
+    outward = _turn(hood.camera_from_hood, (start + along * near[:, None]) / radii)
+    distance[low] = near
+    normal[low] = outward / np.sqrt((outward**2).sum(1, keepdims=True))
+    return distance, normal
 
 
 def _contact_shade(mesh: Mesh) -> tuple[Float32[np.ndarray, "columns rows"], Float32[np.ndarray, " 2"]]:

@@ -1,9 +1,10 @@
-"""What stands beside and on the road: houses and gardens, furniture and people on the sidewalk, parked and moving traffic."""
+"""What stands beside and on the road: houses, gardens, furniture, people, parked vehicles, traffic."""
 
 import numpy as np
 
 from wsss.benchmark.randomness import stream
 from wsss.datasets.miniature import scenery
+from wsss.datasets.miniature.shapes import Mesh
 from wsss.datasets.miniature.street import Rng, Side, World, some
 
 HEIGHT = 0.12
@@ -34,7 +35,9 @@ def _plot(rng: Rng, world: World, side: Side, what: str, along: float, width: fl
     """One piece of the line, ``width`` metres from ``along``."""
     if what == "houses":
         house = scenery.house(rng, width, int(rng.integers(world.character.storeys[0], world.character.storeys[1] + 1)))
-        world.parts.append(world.front(house, along, width, side.sign, left + side.sign * float(rng.choice([0.0, 0.0, 0.6])), HEIGHT))
+        world.parts.append(
+            world.front(house, along, width, side.sign, left + side.sign * float(rng.choice([0.0, 0.0, 0.6])), HEIGHT)
+        )
         return
     fronts = {"wall": scenery.wall, "fence": scenery.fence, "hedge": scenery.hedge}
     front = fronts.get(what) or (None if what == "park" else fronts[("fence", "hedge", "wall")[int(rng.integers(3))]])
@@ -50,10 +53,21 @@ def _plot(rng: Rng, world: World, side: Side, what: str, along: float, width: fl
     for _ in range(int(width // 4)):
         at = along + rng.uniform(0.5, width)
         bush = some(rng, "bush")
-        world.parts.append(world.stand(bush, at, left + side.sign * float(rng.uniform(1.2, 4.5)), rng.uniform(0, 6), HEIGHT, rng.uniform(0.8, 1.6)))
+        world.parts.append(
+            world.stand(
+                bush,
+                at,
+                left + side.sign * float(rng.uniform(1.2, 4.5)),
+                rng.uniform(0, 6),
+                HEIGHT,
+                rng.uniform(0.8, 1.6),
+            )
+        )
     if what == "park":  # a line of trees closes the view
         for at in np.arange(along, along + width, 5.0):
-            _tree(rng, world, at + rng.uniform(-2, 2), left + side.sign * float(rng.uniform(20, 34)), rng.uniform(8, 13))
+            _tree(
+                rng, world, at + rng.uniform(-2, 2), left + side.sign * float(rng.uniform(20, 34)), rng.uniform(8, 13)
+            )
 
 
 def _tree(rng: Rng, world: World, along: float, left: float, height: float) -> None:
@@ -81,8 +95,8 @@ def furniture(rng: Rng, world: World, side: Side) -> None:
             _parked(rng, world, side, start, end)
     for a, b in world.crossings:
         facing, at = (0.0, a - 2.2) if side.sign < 0 else (np.pi, b + 2.2)
-        if rng.random() < 0.65:
-            signal = some(rng, "signal arm" if rng.random() < 0.35 else "signal", 6)
+        if rng.random() < 0.75:
+            signal = some(rng, "signal arm" if rng.random() < 0.45 else "signal", 6)
             world.parts.append(world.stand(signal, at, side.out(0.5), facing, HEIGHT))
             other, there = (0.0, b + 1.8) if side.sign > 0 else (0.0, b + 2.5)
             world.parts.append(world.stand(some(rng, "signal", 6), there, side.out(0.6), other, HEIGHT))
@@ -111,12 +125,14 @@ def _small(rng: Rng, world: World, side: Side, at: float) -> None:
 
 
 def _people(rng: Rng, world: World, side: Side, start: float, end: float) -> None:
-    for _ in range(rng.poisson((end - start) / world.character.people)):
+    for _ in range(rng.poisson(1.6 * (end - start) / world.character.people)):
         at, across = rng.uniform(start, end), side.verge + rng.uniform(0.8, max(side.sidewalk, 1.0))
         turn = float(rng.choice([0.0, np.pi])) + rng.normal(0, 0.35)
         for k in range(1 + int(rng.random() < 0.3)):
             person = world.count(some(rng, "person", 40), "person")
-            world.parts.append(world.stand(person, at + 0.1 * k, side.out(across + 0.6 * k), turn, HEIGHT, rng.uniform(0.92, 1.06)))
+            world.parts.append(
+                world.stand(person, at + 0.1 * k, side.out(across + 0.6 * k), turn, HEIGHT, rng.uniform(0.92, 1.06))
+            )
 
 
 def _parked(rng: Rng, world: World, side: Side, start: float, end: float) -> None:
@@ -125,7 +141,7 @@ def _parked(rng: Rng, world: World, side: Side, start: float, end: float) -> Non
         if rng.random() > world.character.parked:
             along += rng.uniform(3, 7)
             continue
-        name = ("car", "truck", "motorcycle", "trailer")[int(rng.choice(4, p=[0.885, 0.05, 0.045, 0.02]))]
+        name = ("car", "truck", "motorcycle", "trailer")[int(rng.choice(4, p=[0.895, 0.035, 0.055, 0.015]))]
         thing = world.count(some(rng, name, 40), name)
         length = float(np.ptp(thing.corners[:, :, 0]))
         if along + length > end:
@@ -134,14 +150,13 @@ def _parked(rng: Rng, world: World, side: Side, start: float, end: float) -> Non
         along += length + rng.uniform(0.7, 1.8)
 
 
-def traffic(world: World, stop: int) -> list:
+def traffic(world: World, stop: int) -> list[Mesh]:
     """Vehicles on the lanes as they stand when the observer passes a stop."""
     rng, here = stream(world.seed, "stop", stop), world.stops[stop]
-    lanes: list[tuple[float, float, float]] = []  # left coordinate, heading, next free metre
-    lanes.append((0.0, 0.0, here + rng.uniform(9, 40)))
-    lanes.append((3.5, np.pi, here + rng.uniform(4, 30)))
-    parts = []
-    weights = [0.52, 0.11, 0.11, 0.012, 0.148, 0.10]
+    world.counted = 10_000 * (stop + 1)  # the same numbers whichever stop is asked for first
+    lanes = [(0.0, 0.0, here + rng.uniform(11, 60)), (3.3, np.pi, here + rng.uniform(6, 40))]
+    parts = []  # a lane is its left coordinate, its heading and its next free metre
+    weights = [0.60, 0.07, 0.08, 0.01, 0.13, 0.11]
     names = ["car", "truck", "bus", "train", "rider bicycle", "rider motorcycle"]
     for left, heading, along in lanes:
         while along < here + 110:
@@ -149,13 +164,17 @@ def traffic(world: World, stop: int) -> list:
             kinds = ("rider", name.removeprefix("rider ")) if name.startswith("rider") else (name,)
             thing = world.count(some(rng, name, 24), *kinds)
             length = float(np.ptp(thing.corners[:, :, 0]))
-            aside = float(rng.normal(0, 0.15)) - (np.cos(heading) * rng.uniform(0.6, 1.2) if kinds[0] == "rider" else 0.0)
+            aside = float(rng.normal(0, 0.15)) - (
+                np.cos(heading) * rng.uniform(0.6, 1.2) if kinds[0] == "rider" else 0.0
+            )
             parts.append(world.stand(thing, along + length / 2, left + aside, heading + rng.normal(0, 0.02)))
-            along += length + rng.uniform(4, 45)
+            along += length + rng.uniform(4, 50)
     for a, _ in world.crossings:  # people on the zebra
         for _ in range(rng.poisson(0.7)):
             person = world.count(some(rng, "person", 40), "person")
             left = rng.uniform(world.sides[0].edge, world.sides[1].edge)
             if a - 2.5 - here > 7:
-                parts.append(world.stand(person, a - rng.uniform(1.3, 3.7), left, float(rng.choice([-1, 1])) * np.pi / 2))
+                parts.append(
+                    world.stand(person, a - rng.uniform(1.3, 3.7), left, float(rng.choice([-1, 1])) * np.pi / 2)
+                )
     return parts

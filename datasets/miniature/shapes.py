@@ -74,11 +74,13 @@ def join(meshes: Iterable[Mesh]) -> Mesh:
     return Mesh(*(np.concatenate([getattr(m, name) for m in meshes]) for name in Mesh.__dataclass_fields__))
 
 
-def _mesh(corners: np.ndarray, uv: np.ndarray, look: Look, normals: np.ndarray | None = None) -> Mesh:
+def _mesh(corners: np.ndarray, uv: np.ndarray, look: Look, facing: np.ndarray | None = None) -> Mesh:
     corners = np.asarray(corners, np.float32)
+    normals = facing
     if normals is None:
-        normals = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
-    normals = normals / np.maximum(np.linalg.norm(normals, axis=1, keepdims=True), 1e-9)
+        a, b = (corners[:, 1] - corners[:, 0]).T, (corners[:, 2] - corners[:, 0]).T
+        normals = np.stack([a[1] * b[2] - a[2] * b[1], a[2] * b[0] - a[0] * b[2], a[0] * b[1] - a[1] * b[0]], axis=1)
+    normals = normals / np.maximum(np.sqrt((normals * normals).sum(1, keepdims=True)), 1e-9)
     m = len(corners)
     return Mesh(
         corners=corners,
@@ -136,7 +138,10 @@ def prism(outline: ArrayLike, z0: float, z1: float, look: Look, top: float = 1.0
     """An outline (k, 2) raised from z0 to z1, its upper end scaled by ``top`` about the outline's centre."""
     outline = np.asarray(outline, np.float64)
     centre = outline.mean(0)
-    rings = [np.c_[outline, np.full(len(outline), z0)], np.c_[centre + (outline - centre) * top, np.full(len(outline), z1)]]
+    rings = [
+        np.c_[outline, np.full(len(outline), z0)],
+        np.c_[centre + (outline - centre) * top, np.full(len(outline), z1)],
+    ]
     return loft(np.stack(rings), look, caps)
 
 
@@ -170,7 +175,7 @@ def ball(centre: Sequence[float], radii: Sequence[float], look: Look, sides: int
     return loft(shells * np.asarray(radii) + np.asarray(centre), look, caps=False)
 
 
-def foliage(rng: np.random.Generator, centre: Sequence[float], radii: Sequence[float], count: int, size: float,
+def foliage(rng: np.random.Generator, centre: ArrayLike, radii: ArrayLike, count: int, size: float,
             look: Look) -> Mesh:  # fmt: skip
     """Leaf clumps: ``count`` loose triangles of about ``size`` metres in the outer part of an ellipsoid."""
     direction = rng.standard_normal((count, 3))

@@ -4,12 +4,12 @@ Street coordinates are metres along the observer's path and metres to the left o
 """
 
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import cache
 
 import numpy as np
 
 from wsss.benchmark.randomness import stream
-from wsss.datasets.miniature import drive, scenery, vehicles
+from wsss.datasets.miniature import drive, people, scenery, vehicles
 from wsss.datasets.miniature.render import Light
 from wsss.datasets.miniature.shapes import Look, Mesh, quads
 
@@ -39,11 +39,35 @@ class Character:
 
 
 CHARACTERS = (
-    Character((3, 6), (3.0, 4.5), {"houses": 0.84, "wall": 0.05, "fence": 0.06, "park": 0.05}, 0.16, 0.62, 9, 0.1),
-    Character((3, 5), (2.2, 3.2), {"houses": 0.62, "garden": 0.1, "wall": 0.1, "fence": 0.1, "park": 0.08}, 0.30, 0.5, 16, 0.3),
-    Character((2, 3), (1.8, 2.6), {"houses": 0.2, "garden": 0.38, "wall": 0.12, "fence": 0.18, "hedge": 0.12}, 0.25, 0.45, 26, 0.4),
-    Character((3, 6), (2.2, 3.6), {"houses": 0.4, "wall": 0.16, "fence": 0.16, "hedge": 0.06, "park": 0.22}, 0.45, 0.25, 22, 0.8),
-)  # fmt: skip
+    Character((3, 6), (3.6, 5.6), {"houses": 0.78, "wall": 0.05, "fence": 0.11, "park": 0.06}, 0.16, 0.6, 9, 0.1),
+    Character(
+        (3, 5),
+        (3.0, 4.6),
+        {"houses": 0.58, "garden": 0.1, "wall": 0.10, "fence": 0.15, "park": 0.07},
+        0.22,
+        0.5,
+        14,
+        0.3,
+    ),
+    Character(
+        (2, 3),
+        (2.4, 3.6),
+        {"houses": 0.2, "garden": 0.34, "wall": 0.14, "fence": 0.22, "hedge": 0.10},
+        0.22,
+        0.4,
+        24,
+        0.4,
+    ),
+    Character(
+        (3, 6),
+        (3.0, 4.6),
+        {"houses": 0.4, "wall": 0.15, "fence": 0.21, "hedge": 0.06, "park": 0.18},
+        0.32,
+        0.25,
+        20,
+        0.85,
+    ),
+)
 
 
 @dataclass(frozen=True)
@@ -88,7 +112,9 @@ class World:
     parts: list[Mesh] = field(default_factory=list)
     counted: int = 0
 
-    def stand(self, mesh: Mesh, along: float, left: float, turn: float = 0.0, z: float = 0.0, scale: float = 1.0) -> Mesh:
+    def stand(
+        self, mesh: Mesh, along: float, left: float, turn: float = 0.0, z: float = 0.0, scale: float = 1.0
+    ) -> Mesh:
         """An object at street coordinates, turned from the street's heading."""
         point, heading = self.path.at(along, left)
         return mesh.placed(float(point[0]), float(point[1]), z, float(heading) + turn, scale)
@@ -131,19 +157,27 @@ class World:
         return self.stops[0] - BEFORE, self.stops[-1] + BEHIND
 
 
-@lru_cache(maxsize=None)
+@cache
 def model(name: str, variant: int) -> Mesh:
     """One of a fixed stock of objects, so that worlds are built quickly."""
     rng = stream(0, "miniature model", name, variant)
     makers = {
-        "car": vehicles.car, "truck": vehicles.truck, "bus": vehicles.bus, "train": vehicles.tram, "person": vehicles.person,
-        "trailer": vehicles.trailer, "bicycle": vehicles.bicycle, "motorcycle": vehicles.motorcycle, "lamp": scenery.lamp,
-        "sign": scenery.sign, "clutter": scenery.clutter,
-    }  # fmt: skip
+        "car": vehicles.car,
+        "truck": vehicles.truck,
+        "bus": vehicles.bus,
+        "train": vehicles.tram,
+        "person": people.person,
+        "trailer": vehicles.trailer,
+        "bicycle": vehicles.bicycle,
+        "motorcycle": vehicles.motorcycle,
+        "lamp": scenery.lamp,
+        "sign": scenery.sign,
+        "clutter": scenery.clutter,
+    }
     if name in makers:
         return makers[name](rng)
     if name.startswith("rider "):
-        return vehicles.rider(rng, name.removeprefix("rider "))
+        return people.rider(rng, name.removeprefix("rider "))
     if name == "tree":
         return scenery.tree(rng, 8.0)
     if name == "bush":

@@ -28,6 +28,7 @@ def noise(rng: np.random.Generator, *cells: int | tuple[int, int]) -> Float32[np
 
 
 def flat(rgb: tuple[float, float, float], grain: np.ndarray | float = 0.0, tint: float = 1.0) -> Texture:
+    """One colour, its brightness varied by ``grain``."""
     texture = np.empty((SIZE, SIZE, 4), np.float32)
     texture[..., :3] = np.asarray(rgb, np.float32) * (1 + np.asarray(grain, np.float32)[..., None])
     texture[..., 3] = tint
@@ -42,6 +43,7 @@ def paint(texture: Texture, x: tuple[float, float], y: tuple[float, float], rgb:
 
 
 def asphalt(rng: np.random.Generator) -> Texture:
+    """Worn asphalt with sealed cracks."""
     grain = 0.10 * noise(rng, 128) + 0.16 * noise(rng, 4, 8) + 0.12 * noise(rng, (2, 8), (1, 4))
     texture = flat((0.42, 0.42, 0.43), grain)
     for _ in range(3):  # sealed cracks
@@ -68,18 +70,21 @@ def blocks(rng: np.random.Generator, rows: int, columns: int, rgb: tuple[float, 
 
 
 def grass(rng: np.random.Generator) -> Texture:
+    """A meadow."""
     texture = flat((0.34, 0.41, 0.20), 0.25 * noise(rng, 128) + 0.4 * noise(rng, 4, 8, 32))
     texture[..., 0] *= 1 + 0.35 * noise(rng, 4, 16)
     return texture
 
 
 def leaves(rng: np.random.Generator) -> Texture:
+    """Dense leaves."""
     texture = flat((0.36, 0.45, 0.22), 0.9 * noise(rng, 32, 64))
     texture[..., 0] *= 1 + 0.3 * noise(rng, 8)
     return texture
 
 
 def wall(rng: np.random.Generator, ground: str) -> Texture:
+    """Plain ``plaster``, ``brick`` or ``stone``."""
     if ground == "brick":
         return blocks(rng, 64, 16, (0.62, 0.40, 0.33), 0.16, 0.8, width=1)
     if ground == "stone":
@@ -113,13 +118,16 @@ def windows(rng: np.random.Generator, ground: str, bays: int, width: float, heig
 
 
 def office(rng: np.random.Generator) -> Texture:
+    """Four storeys of glass and panels."""
     texture = flat((0.36, 0.43, 0.47), 0.2 * noise(rng, 4, 8), 0.2)
     for storey in range(4):
         paint(texture, (0, 1), (storey / 4, storey / 4 + 0.07), (0.62, 0.63, 0.64), 0.8)
         for bay in range(8):
             if rng.random() < 0.35:
                 shade = rng.uniform(0.2, 0.65)
-                paint(texture, (bay / 8, bay / 8 + 0.125), (storey / 4 + 0.07, storey / 4 + 0.25), (shade, shade, shade))
+                paint(
+                    texture, (bay / 8, bay / 8 + 0.125), (storey / 4 + 0.07, storey / 4 + 0.25), (shade, shade, shade)
+                )
     for bay in range(8):
         paint(texture, (bay / 8, bay / 8 + 0.012), (0, 1), (0.5, 0.51, 0.52), 0.6)
     return texture
@@ -181,6 +189,7 @@ def railing(rng: np.random.Generator) -> Texture:
 
 
 def sign(rng: np.random.Generator, which: int) -> Texture:
+    """The face of a traffic sign: limit, one way, give way, diversion, information."""
     texture = flat((0.93, 0.93, 0.93), tint=0.0)
     face = np.ascontiguousarray(texture[..., :3])
     red, blue, black = (0.78, 0.10, 0.12), (0.10, 0.25, 0.65), (0.1, 0.1, 0.1)
@@ -204,6 +213,7 @@ def sign(rng: np.random.Generator, which: int) -> Texture:
 
 
 def signal(rng: np.random.Generator) -> Texture:
+    """The three lamps of a traffic light."""
     texture = flat((0.10, 0.11, 0.10), tint=0.0)
     face = np.ascontiguousarray(texture[..., :3])
     lit = int(rng.integers(0, 2)) * 2
@@ -225,13 +235,16 @@ def coach(rng: np.random.Generator, low: float, high: float, windows: int) -> Te
 
 
 def wheel(rng: np.random.Generator) -> Texture:
+    """Black rubber."""
     return flat((0.07, 0.07, 0.075), 0.1 * noise(rng, 16), 0.0)
 
 
 def spokes(rng: np.random.Generator) -> Texture:
+    """A wheel whose spokes blur with what shows between them."""
     texture = flat((0.36, 0.36, 0.37), 0.5 * noise(rng, 32, 64), 0.0)
     return texture
 
 
 def bark(rng: np.random.Generator) -> Texture:
+    """Bark of a tree."""
     return flat((0.40, 0.34, 0.28), 0.3 * noise(rng, (4, 32), (8, 64)))

@@ -1,0 +1,138 @@
+"""From a suite's folder to its files: rendered in memory, then written or compared."""
+
+from pathlib import Path
+
+from wsss.benchmark.records import replacing
+from wsss.benchmark.report import plots, qualitative, run_tables, tables
+from wsss.benchmark.report.formats import SUFFIXES, write
+from wsss.benchmark.report.page import Picture, page
+from wsss.benchmark.report.results import Column, Results
+from wsss.benchmark.report.style import paper_style, render
+from wsss.benchmark.report.table import Table
+
+FOLDERS = {"tables": SUFFIXES, "figures": ("pdf", "png")}
+"""What belongs to the report: files of these kinds in these folders, and index.html."""
+
+
+def all_tables(results: Results, committed: Results | None) -> list[Table]:
+    """Every table that the suite has numbers for; the main one always, and first."""
+    found = [
+        tables.main(results),
+        tables.gain(results),
+        run_tables.reproduced(results, committed) if committed else None,
+        run_tables.labels(results),
+        tables.predictors(results),
+        run_tables.cost(results),
+        *(tables.per_class(results, column) for column in results.columns),
+    ]
+    return [table for table in found if table is not None]
+
+
+def all_figures(results: Results) -> list[Picture]:
+    """Every figure that the suite has numbers or pictures for."""
+    scored = f"{tables.protocol(results, results.columns)}"
+    data = tables.data_sentence(results)
+    planned: list[tuple[str, str, str, plots.Figure | None]] = []
+    with paper_style():
+        lines = "Dotted: the floor; dashed: dense labels."
+        planned.append(("summary", "Mean IoU of every method", f"{lines} {scored}", plots.summary(results)))
+        for name in results.plan.datasets:
+            title = f"Predictions: {results.dataset_title(name)}"
+            figure = qualitative.qualitative(results, name)
+            planned.append((f"qualitative-{name}", title, f"{QUALITATIVE} {data}", figure))
+        for column in results.columns:
+            title = f"IoU per class: {results.title(column)}"
+            text = f"Sorted by the method with dense labels. {tables.protocol(results, [column])}"
+            figure = plots.per_class(results, column)
+            planned.append((f"per_class-{_name(column)}", title, text, figure))
+        for name in results.plan.datasets:
+            title = f"Loss terms: {results.dataset_title(name)}"
+            planned.append((f"curves-{name}", title, f"{CURVES} {data}", plots.curves(results, name)))
+        return [
+            Picture(name=name, title=title, caption=text, files=render(figure))
+            for name, title, text, figure in planned
+            if figure is not None
+        ]
+
+
+QUALITATIVE = (
+    "Fixed frames, smallest finished seed. Weak labels are grown to be seen. The inset magnifies the "
+    "window, framed in white, in which the methods differ most."
+)
+CURVES = "Weighted terms as minimised, lightly smoothed. Thin: single seeds; thick: their mean."
+
+
+def _name(column: Column) -> str:
+    return f"{column.dataset}-{column.labels}"
+
+
+def rendered(suite: Path, committed: Path | None) -> dict[str, bytes]:
+    """Bytes of every file of the report, by path relative to the suite's folder.
+
+    Raises:
+        BenchmarkError: There is no plan, or a stored file is damaged.
+    """
+    results = Results(suite)
+    before = None
+    if committed is not None and (committed / "plan.json").is_file() and committed.resolve() != suite.resolve():
+        before = Results(committed)
+    written = all_tables(results, before)
+    figures = all_figures(results)
+    files = {f"tables/{t.name}.{kind}": text.encode() for t in written for kind, text in write(t).items()}
+    files |= {f"figures/{f.name}.{suffix}": data for f in figures for suffix, data in f.files.items()}
+    files["index.html"] = page(results, written, figures).encode()
+    return dict(sorted(files.items()))
+
+
+def stored(suite: Path) -> list[str]:
+    """Relative paths of the report's files as they lie there, sorted."""
+    found = [suite / "index.html"]
+    for folder, suffixes in FOLDERS.items():
+        found += [path for suffix in suffixes for path in (suite / folder).glob(f"*.{suffix}")]
+    return sorted(path.relative_to(suite).as_posix() for path in found if path.is_file())
+
+
+def build(suite: Path, committed: Path | None = None) -> list[Path]:
+    """Write tables, figures and page beside the runs; the same results give the same bytes.
+
+    Args:
+        suite: ``<results>/<suite>``, holding ``plan.json``; cells that are not finished are shown as such.
+        committed: Another folder of the same suite to set side by side; ignored if it has no plan.
+
+    Returns:
+        The files written. Files of an earlier report that no longer belong to it are removed.
+
+    Raises:
+        BenchmarkError: There is no plan, or a stored file is damaged.
+    """
+    files = rendered(suite, committed)
+    for name in stored(suite):
+        if name not in files:
+            (suite / name).unlink()
+    for name, data in files.items():
+        with replacing(suite / name) as temporary:
+            temporary.write_bytes(data)
+    return [suite / name for name in files]
+
+
+def check(suite: Path, committed: Path | None = None) -> list[str]:
+    """Rebuild the report and compare.
+
+    Args:
+        suite: As for ``build``.
+        committed: As it was given to ``build``.
+
+    Returns:
+        Relative paths that differ, are missing or do not belong to the report, sorted; empty if all is as rebuilt.
+    """
+    files = rendered(suite, committed)
+    surplus = [name for name in stored(suite) if name not in files]
+    changed = [n for n, data in files.items() if not (suite / n).is_file() or (suite / n).read_bytes() != data]
+    return sorted(surplus + changed)
+
+
+def summary_text(suite: Path) -> str:
+    """The main table without intervals as Markdown, with how much of the suite is there: for a terminal."""
+    from wsss.benchmark.report.formats import markdown
+
+    return markdown(tables.main(Results(suite), brief=True))

@@ -1,0 +1,52 @@
+"""Batches are a function of (seed, step, position), whatever the number of workers and wherever a run resumes."""
+
+from dataclasses import fields
+
+import pytest
+import torch
+from toy import TRAIN, toy
+from wsss.benchmark import IGNORE
+from wsss.benchmark.loader import Steps, TrainingSet, batches
+from wsss.benchmark.supervision import Supervision
+
+
+@pytest.fixture
+def supervision(tmp_path):
+    made = Supervision(toy(tmp_path), "scribbles", 0, tmp_path / "labels")
+    made.prepare()
+    return made
+
+
+def collected(training, start=0, workers=0):
+    return list(batches(training, TRAIN, 0, start, workers, pin=False))
+
+
+def same(a, b):
+    return all(
+        torch.equal(getattr(a, field.name), getattr(b, field.name)) for field in fields(a) if field.name != "points"
+    )
+
+
+def test_workers_and_resuming_change_nothing(supervision):
+    training = TrainingSet(supervision, TRAIN, 0)
+    whole = collected(training)
+    assert len(whole) == TRAIN.steps
+    for one, other in zip(whole, collected(training, workers=2), strict=True):
+        assert same(one, other)
+    for one, other in zip(whole[4:], collected(training, start=4), strict=True):
+        assert same(one, other)
+
+
+def test_every_pass_sees_every_frame_once():
+    keys = [key for step in Steps(6, TRAIN, 0, 0) for key in step]
+    assert sorted(index for _, _, index in keys[:6]) == list(range(6))
+    assert sorted(index for _, _, index in keys[6:12]) == list(range(6))
+    assert [index for _, _, index in keys[:6]] != [index for _, _, index in keys[6:12]]
+    assert [(step, position) for step, position, _ in keys] == [(s, p) for s in range(6) for p in range(2)]
+
+
+def test_batch_holds_images_in_range_and_labels_within_valid_pixels(supervision):
+    for one in collected(TrainingSet(supervision, TRAIN, 0)):
+        for view in (one.image, one.strong):
+            assert view.shape == (2, 3, 32, 32) and 0 <= float(view.min()) <= float(view.max()) <= 1
+        assert bool(one.valid[one.labels != IGNORE].all())

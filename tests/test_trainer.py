@@ -1,0 +1,105 @@
+"""The loop: its schedule, its errors, its checkpoints."""
+
+import csv
+from dataclasses import replace
+
+import pytest
+import torch
+from lightning_fabric import Fabric
+from toy import TRAIN, spec, toy
+from wsss.benchmark import BenchmarkError
+from wsss.benchmark.loader import TrainingSet
+from wsss.benchmark.records import RunFolder
+from wsss.benchmark.runner import build
+from wsss.benchmark.spec import TrainConfig
+from wsss.benchmark.supervision import Supervision
+from wsss.benchmark.trainer import NonFiniteLoss, Runtime, lr_factor, train
+from wsss.methods.partial import Partial
+
+
+class Diverging(Partial):
+    """Its second term becomes NaN at half time."""
+
+    title = "Diverging"
+
+    def losses(self, batch, progress):
+        terms = dict(super().losses(batch, progress))
+        return {**terms, "wild": terms["supervised"] * (float("nan") if progress >= 0.5 else 1.0)}
+
+
+def run(tmp_path, method=Partial, **changes):
+    given = spec(**changes)
+    dataset = toy(tmp_path)
+    supervision = Supervision(dataset, "scribbles", 0, tmp_path / "labels")
+    supervision.prepare()
+    made = build(method, given, dataset)
+    folder = RunFolder(tmp_path / "run")
+    runtime = Runtime(checkpoint_seconds=0.0)
+    fabric = Fabric(accelerator="cpu", devices=1, precision=given.train.precision)
+    training = TrainingSet(supervision, given.train, given.seed)
+    return made, train(made, training, given, folder, fabric, runtime, lambda *news: None)
+
+
+def test_a_term_that_is_not_finite_is_named_with_its_step_and_the_checkpoint_stays(tmp_path):
+    with pytest.raises(NonFiniteLoss, match="term wild is not finite at step 3: lower --train.lr"):
+        run(tmp_path, Diverging)
+    assert torch.load(tmp_path / "run" / "last.pt", weights_only=True)["state"]["step"] == 3
+
+
+def test_curve_has_a_row_per_interval_and_a_column_per_term(tmp_path):
+    _, timing = run(tmp_path)
+    with (tmp_path / "run" / "curve.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert [int(row["step"]) for row in rows] == list(range(1, TRAIN.steps + 1))
+    assert set(rows[0]) == {"step", "progress", "lr", "supervised", "total"}
+    assert float(rows[-1]["progress"]) == 1 and float(rows[-1]["lr"]) < float(rows[1]["lr"])
+    assert timing["train"] > 0 and timing["images_per_second"] > 0
+
+
+def test_a_damaged_checkpoint_is_an_error_that_says_what_to_delete(tmp_path):
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "last.pt").write_bytes(b"not a checkpoint")
+    with pytest.raises(BenchmarkError, match=r"last\.pt is damaged .* delete it and the run starts anew"):
+        run(tmp_path)
+
+
+def test_no_pickle_is_read_from_a_checkpoint(tmp_path):
+    (tmp_path / "run").mkdir()
+    torch.save({"method": Planted()}, tmp_path / "run" / "last.pt")
+    with pytest.raises(BenchmarkError, match="damaged"):
+        run(tmp_path)
+
+
+class Planted:
+    """What must never be rebuilt from a file."""
+
+
+def test_bf16_trains_to_nearly_the_same_weights(tmp_path):
+    (exact, _), (mixed, _) = run(tmp_path / "a"), run(tmp_path / "b", train=replace(TRAIN, precision="bf16-mixed"))
+    for one, other in zip(exact.parameters(), mixed.parameters(), strict=True):
+        assert bool(torch.isfinite(other).all())
+        assert (one - other).abs().mean().item() < 0.01
+
+
+@pytest.mark.parametrize("schedule", ["onecycle", "poly"])
+def test_learning_rate_rises_then_falls_to_almost_nothing(schedule):
+    config = TrainConfig(steps=200, crop=(8, 8), schedule=schedule, warmup=0.1)
+    factors = [lr_factor(config, step) for step in range(200)]
+    peak = factors.index(max(factors))
+    assert peak == 20 and factors[peak] == pytest.approx(1)
+    assert factors[:21] == sorted(factors[:21]) and factors[20:] == sorted(factors[20:], reverse=True)
+    assert 0 < factors[-1] < 0.02
+
+
+def test_clipping_bounds_the_step(tmp_path):
+    (free, _), (clipped, _) = (
+        run(tmp_path / "a", train=replace(TRAIN, clip=0.0)),
+        run(tmp_path / "b", train=replace(TRAIN, clip=1e-9)),
+    )
+    start = build(Partial, spec(), toy(tmp_path))
+
+    def moved(method):
+        pairs = zip(start.student.classifier.parameters(), method.student.classifier.parameters(), strict=True)
+        return sum((a - b).abs().sum().item() for a, b in pairs)
+
+    assert moved(clipped) < moved(free)
