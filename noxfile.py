@@ -115,7 +115,9 @@ def wheel(session: nox.Session) -> None:
     shutil.rmtree(built, ignore_errors=True)
     session.install("build")
     session.run("python", "-m", "build", "--wheel", "--outdir", str(built), ".", silent=True)
-    session.run("python", "-m", "pip", "install", "--quiet", "--no-deps", "--force-reinstall", *map(str, built.glob("*.whl")))
+    session.run(
+        "python", "-m", "pip", "install", "--quiet", "--no-deps", "--force-reinstall", *map(str, built.glob("*.whl"))
+    )
     # The dependencies come from the shared environment; its editable install of the package does not come along.
     ask = "import sysconfig; print(sysconfig.get_path('purelib'))"
     shared = session.run(f"{SHARED[0]}/python", "-c", ask, external=True, silent=True)

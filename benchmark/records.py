@@ -24,6 +24,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 from jaxtyping import Int
@@ -156,17 +157,12 @@ class RunFolder:
         """
         path = self.path / "counts.npz"
         try:
-            with np.load(path, allow_pickle=False) as stored:
+            with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
                 tables = {k.removeprefix("counts_"): stored[k] for k in stored.files if k.startswith("counts_")}
-                return Counts(
-                    image_ids=stored["image_ids"].tolist(),
-                    scene_ids=stored["scene_ids"].tolist(),
-                    tables=tables,
-                )
-        except (OSError, ValueError, KeyError, EOFError) as error:
-            raise BenchmarkError(f"{path}: not a counts file ({error}); delete {self.path} and rerun") from error
-        except Exception as error:  # zipfile.BadZipFile is no OSError
-            raise BenchmarkError(f"{path}: damaged ({error}); delete {self.path} and rerun") from error
+                images, scenes = stored["image_ids"].tolist(), stored["scene_ids"].tolist()
+        except (OSError, ValueError, KeyError, EOFError, AttributeError, BadZipFile) as error:
+            raise BenchmarkError(f"{path}: cannot be read ({error}); delete {self.path} and rerun") from error
+        return Counts(image_ids=images, scene_ids=scenes, tables=tables)
 
     def read_record(self) -> Record:
         """Read ``run.json``.

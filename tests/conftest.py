@@ -8,6 +8,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent))  # for the helpers beside the tests: toy, layouts, fake_results
 
 import torch
+
 import wsss.benchmark.torchvision_on_cpu  # noqa: F401
 from wsss.datasets import miniature
 

@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 import torch
 from toy import TRAIN
+
 from wsss.benchmark import IGNORE
 from wsss.benchmark.augment import HOLE, Augment
 

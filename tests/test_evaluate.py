@@ -5,6 +5,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from toy import Toy, toy
+
 from wsss.benchmark import IGNORE, UsageError
 from wsss.benchmark.evaluate import count, evaluate, predict, tiled
 from wsss.benchmark.spec import EvalConfig

@@ -9,6 +9,7 @@ import pytest
 import torch
 from lightning_fabric import Fabric
 from toy import NETWORK, TRAIN, Toy, batch, pixelwise_task, spec, toy
+
 from wsss.benchmark import IGNORE, Task, discovery
 from wsss.benchmark.loader import TrainingSet
 from wsss.benchmark.networks import image_network
@@ -108,9 +109,7 @@ def test_a_batch_without_labels_is_finite(name):
     method = disturbed(name)
     given = batch()
     for labels, valid in ((IGNORE, True), (IGNORE, False), (0, True)):
-        empty = replace(
-            given, labels=torch.full_like(given.labels, labels), valid=torch.full_like(given.valid, valid)
-        )
+        empty = replace(given, labels=torch.full_like(given.labels, labels), valid=torch.full_like(given.valid, valid))
         loss = sum(method.losses(empty, 1.0).values())
         loss.backward()
         assert bool(torch.isfinite(loss))

@@ -5,6 +5,7 @@ from dataclasses import fields
 import pytest
 import torch
 from toy import TRAIN, toy
+
 from wsss.benchmark import IGNORE
 from wsss.benchmark.loader import Steps, TrainingSet, batches
 from wsss.benchmark.supervision import Supervision

@@ -12,7 +12,6 @@ from wsss.datasets import miniature
 from wsss.datasets.miniature import cityscapes, cityscapes_tree, drive
 
 SPEC = cityscapes.spec("tiny", 0)
-FRAME_ZERO = "{city}_{sequence:06}_"
 
 
 def read(path):

@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 import torch
 from toy import NETWORK
+
 from wsss.benchmark import UsageError
 from wsss.benchmark.networks import image_network
 from wsss.benchmark.networks.weights import digest

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from fake_results import ABSENT, CLASSES, METHODS, REASON, fake_counts, write_suite
 
-from tests.fake_results import ABSENT, CLASSES, METHODS, REASON, fake_counts, write_suite
 from wsss.benchmark import report, statistics
 from wsss.benchmark.errors import BenchmarkError
 from wsss.benchmark.records import RunFolder

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from toy import Toy, toy
+
 from wsss.benchmark import IGNORE, DatasetError, Unsupported
 from wsss.benchmark.supervision import Supervision, stored
 

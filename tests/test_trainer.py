@@ -7,6 +7,7 @@ import pytest
 import torch
 from lightning_fabric import Fabric
 from toy import TRAIN, spec, toy
+
 from wsss.benchmark import BenchmarkError
 from wsss.benchmark.loader import TrainingSet
 from wsss.benchmark.records import RunFolder

@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from torch import Tensor, nn
+
 from wsss.benchmark import IGNORE, Batch, Classes, Dataset, Frame, Scene, Task
 from wsss.benchmark.networks import ImageNetwork, Prediction
 from wsss.benchmark.randomness import stream
