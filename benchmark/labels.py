@@ -131,6 +131,7 @@ def scribbles(dense: Labels, instances: Ids | None, rng: np.random.Generator) ->
     """
     scale = _scale(dense)
     pen = ceil(_PEN * scale)
+    length = 0.95 * _PEN * scale / pen  # a pen that cannot get thinner draws shorter: the share of pixels stays
     weak = np.full(dense.shape, IGNORE, np.uint8)
     for component in _components(dense, instances):
         mask, depth = component.mask, depth_of(component.mask)
@@ -140,7 +141,9 @@ def scribbles(dense: Labels, instances: Ids | None, rng: np.random.Generator) ->
         if depth.max() >= 2 * pen:
             numbered = number_pieces(core)
             large = np.flatnonzero(np.bincount(numbered.ravel())[1:] >= _minimum(dense)) + 1
-            drawn = [stroke(numbered == n, mask, depth, pen=pen, erosion=_PEN * scale, rng=rng) for n in large]
+            drawn = [
+                stroke(numbered == n, mask, depth, pen=pen, length=length, erosion=_PEN * scale, rng=rng) for n in large
+            ]
         drawn = [line for line in drawn if line is not None] or [mark(mask, depth, pen=pen, rng=rng)]
         for line in drawn:
             weak[component.window][line] = component.category

@@ -62,7 +62,8 @@ class Record:
     dataset: dict[str, Any]
     """title, classes (names), colors, things."""
     labels: dict[str, Any]
-    """source, share of labelled pixels, coverage: per class, the share of images holding it that label it."""
+    """source, images, share of labelled pixels, share of those that are correct, coverage: per class, the share of the
+    images that hold it in which it is labelled."""
     digests: dict[str, str]
     scores: dict[str, dict[str, Any]]
     """Per predictor, the tables' one first: miou and classes (None where the split lacks the class), in [0, 1]."""

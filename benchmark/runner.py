@@ -156,7 +156,7 @@ def _record(
         dataset=planning.describe_dataset(type(run.dataset)),
         labels={
             "source": run.labels.source, "images": run.labels.images,
-            "share": run.labels.share, "coverage": run.labels.coverage,
+            "share": run.labels.share, "correct": run.labels.correct, "coverage": run.labels.coverage,
         },
         digests=run.digests,
         scores=scores,

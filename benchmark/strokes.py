@@ -37,7 +37,9 @@ def number_pieces(mask: Mask) -> Int32[np.ndarray, "h w"]:
     return numbered
 
 
-def stroke(piece: Mask, mask: Mask, depth: Depth, *, pen: int, erosion: float, rng: np.random.Generator) -> Mask | None:
+def stroke(
+    piece: Mask, mask: Mask, depth: Depth, *, pen: int, length: float, erosion: float, rng: np.random.Generator
+) -> Mask | None:
     """A curve through a piece of a mask; where none fits, through the largest rest that more erosion leaves.
 
     Args:
@@ -45,6 +47,7 @@ def stroke(piece: Mask, mask: Mask, depth: Depth, *, pen: int, erosion: float, r
         mask: Where every pixel of it must stay; holds ``piece``.
         depth: ``depth_of(mask)``.
         pen: Thickness of the line in pixels.
+        length: Share of the way between two far ends that is drawn, in (0, 1].
         erosion: Depth to remove after every 20 failures.
         rng: Draws the curves.
 
@@ -58,7 +61,7 @@ def stroke(piece: Mask, mask: Mask, depth: Depth, *, pen: int, erosion: float, r
         centre = np.argwhere(piece).mean(axis=0)
         spread = sqrt(np.count_nonzero(piece)) / 20
         for _ in range(_TRIES):
-            curve = _curve(edge, ridge, rng.normal(centre, spread), spread, rng)
+            curve = _curve(edge, ridge, rng.normal(centre, spread), spread, length, rng)
             if curve is not None and _inside(curve, piece):
                 drawn = _draw(curve, mask.shape, pen)
                 if mask[drawn].all():
@@ -86,6 +89,7 @@ def _curve(
     ridge: Pixels,
     centre: Float[np.ndarray, "2"],
     spread: float,
+    drawn: float,
     rng: np.random.Generator,
 ) -> Float[np.ndarray, "samples 2"] | None:
     """A parabola between two far edge pixels by way of centre and ridge; None where the ends coincide."""
@@ -101,7 +105,7 @@ def _curve(
     via = np.stack([stops, _parabola(knots, stops)], axis=1) @ frame + start + rng.normal(0, spread, (2, 2))
     snapped = [ridge[np.argmin(((ridge - point) ** 2).sum(axis=1))] for point in via]
     knots = np.concatenate([knots, (np.array(snapped) - start) @ frame.T])
-    places = np.linspace(0.025 * length, 0.975 * length, 100)
+    places = np.linspace((0.5 - drawn / 2) * length, (0.5 + drawn / 2) * length, 100)
     return np.stack([places, _parabola(knots, places)], axis=1) @ frame + start
 
 

@@ -23,7 +23,7 @@ from wsss.benchmark.dataset import Dataset
 from wsss.benchmark.errors import DatasetError, Unsupported
 from wsss.benchmark.records import replacing, write_text
 from wsss.benchmark.spec import to_plain
-from wsss.benchmark.types import IGNORE, Frame, LabelKind, Split
+from wsss.benchmark.types import Frame, LabelKind, Split
 
 Progress = Callable[[int, int], None]
 
@@ -38,7 +38,9 @@ class Statistics:
     """First 16 hex digits of the SHA-256 over every frame's id and label bytes."""
     images: int
     share: float
-    """Labelled pixels among the pixels that belong to a class."""
+    """Labelled pixels among the pixels that belong to a class, mean over images."""
+    correct: float
+    """Share of the labelled pixels whose label is the dense one, mean over images."""
     coverage: list[float | None]
     """Per class: share of the images that hold it in which it is labelled; None where no image holds it."""
 
@@ -93,25 +95,25 @@ class Supervision:
         if not frames:
             raise DatasetError(f"{self.dataset.title}: no labelled frame in {self.split} under {self.dataset.root}")
         sha = hashlib.sha256()
-        rows = []
-        for done, (frame, row) in enumerate(zip(frames, self._rows(frames, jobs), strict=True), 1):
-            sha.update(f"{frame.id}:{row[0]}\n".encode())
-            rows.append(row[1:])
+        found = []
+        for done, (frame, (digest, statistics)) in enumerate(zip(frames, self._rows(frames, jobs), strict=True), 1):
+            sha.update(f"{frame.id}:{digest}\n".encode())
+            found.append(statistics)
             if progress:
                 progress(done, len(frames))
-        statistics = self._summarise(sha.hexdigest()[:16], rows)
-        write_text(self.folder / "labels.json", json.dumps(to_plain(statistics)) + "\n")
-        return statistics
+        summary = self._summarise(sha.hexdigest()[:16], found)
+        write_text(self.folder / "labels.json", json.dumps(to_plain(summary)) + "\n")
+        return summary
 
-    def _rows(self, frames: list[Frame], jobs: int) -> Iterator[tuple]:
-        if jobs == 1 or len(frames) < 500:  # starting processes costs seconds
+    def _rows(self, frames: list[Frame], jobs: int) -> Iterator[tuple[str, labels.Statistics]]:
+        if jobs == 1 or len(frames) < 300:  # starting processes costs seconds
             yield from map(self._make, frames)
             return
         with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool:
             yield from pool.map(self._make, frames, chunksize=16)
 
-    def _make(self, frame: Frame) -> tuple:
-        """Make and store one frame's labels: digest, labelled and all class pixels, classes present and labelled."""
+    def _make(self, frame: Frame) -> tuple[str, labels.Statistics]:
+        """Make and store one frame's labels; returns their digest and what they reach."""
         dense = _dense(self.dataset, frame)
         weak = dense
         if self.kind != "full":
@@ -119,21 +121,18 @@ class Supervision:
             with replacing(self._path(frame)) as temporary:
                 temporary.write_bytes(cv2.imencode(".png", weak)[1].tobytes())
         digest = hashlib.sha256(weak.tobytes()).hexdigest()
-        classes = np.arange(len(self.dataset.classes))
-        known = dense != IGNORE
-        labelled = (weak != IGNORE) & known
-        return digest, int(labelled.sum()), int(known.sum()), np.isin(classes, dense), np.isin(classes, weak)
+        return digest, labels.statistics(weak, dense, len(self.dataset.classes))
 
-    def _summarise(self, digest: str, rows: list[tuple]) -> Statistics:
-        labelled, known, present, marked = (np.array(column) for column in zip(*rows, strict=True))
-        holding = present.sum(0)
-        both = (present & marked).sum(0)
+    def _summarise(self, digest: str, found: list[labels.Statistics]) -> Statistics:
+        present = np.sum([one.present for one in found], axis=0)
+        both = np.sum([one.present & one.labelled for one in found], axis=0)
         return Statistics(
             source="dense" if self.kind == "full" else self.dataset.weak_source(self.kind),
             digest=digest,
-            images=len(rows),
-            share=float(labelled.sum() / max(1, known.sum())),
-            coverage=[float(b / h) if h else None for b, h in zip(both, holding, strict=True)],
+            images=len(found),
+            share=float(np.mean([one.share for one in found])),
+            correct=float(np.mean([one.correct for one in found])),
+            coverage=[float(b / p) if p else None for b, p in zip(both, present, strict=True)],
         )
 
     def _path(self, frame: Frame) -> Path:

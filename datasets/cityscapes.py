@@ -127,8 +127,8 @@ cityscapes/
         return super().weak(frame, kind, seed)
 
     def weak_source(self, kind: WeakKind) -> str:
-        """``official gtCoarse`` or derived."""
-        return "official gtCoarse" if kind == "coarse" and self._official_coarse else super().weak_source(kind)
+        """``gtCoarse as shipped`` or derived."""
+        return "gtCoarse as shipped" if kind == "coarse" and self._official_coarse else super().weak_source(kind)
 
     def files(self, frame: Frame) -> tuple[Path, ...]:
         """Image, class ids, instance ids and, where official, coarse class ids."""

@@ -13,36 +13,45 @@ CLASSES = ("road", "side_walk & kerb", "car", "100% pole", "sky #1", "tram")
 COLORS = ((128, 64, 128), (244, 35, 232), (0, 0, 142), (153, 153, 153), (70, 130, 180), (0, 80, 100))
 ABSENT = 5
 """The tram occurs nowhere."""
-QUALITY = {"partial": 0.62, "ema": 0.70, "script": 0.72, "full": 0.86}
+QUALITY = {"partial": 0.62, "ema": 0.70, "script": 0.72, "tel": 0.66, "full": 0.86}
 METHODS = {
     "partial": ("Partial CE", "weak"),
     "ema": ("EMA", "weak"),
     "script": ("<script>alert(1)</script> & 50%_x#", "weak"),
+    "tel": ("TEL", "weak"),
     "full": ("Dense labels", "dense"),
 }
 DATASETS = {"town": "Town", "room": "Room"}
 SHARE = {"points": 0.00006, "scribbles": 0.031, "full": 1.0}
 SCENES, FRAMES = 12, 3
 SIZE = (96, 160)
-REASON = "Room has no range sensor"
+REASON = "Town has no range sensor"
 
 
-def write_suite(folder: Path, *, seeds: tuple[int, ...] = (0, 1, 2), shift: float = 0.0, samples: bool = True) -> Path:
-    """Write a suite: two datasets, scribbles and points, three weak methods and the ceiling.
+def write_suite(
+    folder: Path,
+    *,
+    seeds: tuple[int, ...] = (0, 1, 2),
+    datasets: tuple[str, ...] = ("town", "room"),
+    shift: float = 0.0,
+    samples: bool = True,
+) -> Path:
+    """Write a suite: one or two datasets, scribbles and points, four weak methods and the ceiling.
 
-    ``script`` cannot exist on Room with points, was not yet run on Room with scribbles and Town/points/2, and
-    failed on Town/points/1.
+    On Town ``tel`` cannot exist with points and was not yet run with scribbles; ``script`` with points failed
+    with seed 1 and was not yet run with seed 2.
 
     Args:
         folder: Of the suite.
         seeds: Of every cell.
+        datasets: Of ``DATASETS``.
         shift: Added to every quality, to make a second suite that scores otherwise.
         samples: Whether to write pictures.
     """
     cells = []
-    for dataset in DATASETS:
+    for dataset in datasets:
         for labels in ("scribbles", "points"):
-            for method in ("partial", "ema", "script"):
+            for method in ("partial", "ema", "script", "tel"):
                 cells += [_cell(folder, dataset, labels, method, seed, shift, samples) for seed in seeds]
         cells += [_cell(folder, dataset, "full", "full", seed, shift, samples) for seed in seeds]
         if samples:
@@ -63,6 +72,7 @@ def write_suite(folder: Path, *, seeds: tuple[int, ...] = (0, 1, 2), shift: floa
         datasets={
             name: {"title": title, "classes": list(CLASSES), "colors": to_plain(COLORS), "things": ["car"]}
             for name, title in DATASETS.items()
+            if name in datasets
         },
         cells=tuple(cells),
     )
@@ -98,14 +108,14 @@ def fake_counts(dataset: str, method: str, labels: str, seed: int, shift: float 
 
 def _cell(folder: Path, dataset: str, labels: str, method: str, seed: int, shift: float, samples: bool) -> Cell:
     common = {"dataset": dataset, "labels": labels, "method": method, "seed": seed}
-    if (dataset, labels, method) == ("room", "points", "script"):
+    if (dataset, labels, method) == ("town", "points", "tel"):
         return Cell(**common, folder=None, skip=REASON)
     spec = RunSpec(**common, data="miniature", train=TrainConfig(steps=200, crop=(64, 64)))
     digests = {"labels": f"{labels}-{seed}", "val": dataset}
     key = fingerprint(spec, digests, 1)
     path = f"runs/{dataset}/{labels}/{method}/{seed}-{key}"
     run = RunFolder(folder / path)
-    if (dataset, labels, method) == ("room", "scribbles", "script"):
+    if (dataset, labels, method) == ("town", "scribbles", "tel"):
         return Cell(**common, folder=path)
     if (dataset, labels, method) == ("town", "points", "script") and seed > 0:
         if seed == 1:
@@ -153,7 +163,7 @@ def _record(spec: RunSpec, key: str, digests: dict[str, str], counts: Counts, su
 def _curve(method: str, seed: int) -> str:
     rng = np.random.default_rng([seed, len(method)])
     terms = {"partial": ["labels"], "full": ["labels"], "ema": ["labels", "consistency"],
-             "script": ["labels", "consistency", "tree_energy"]}[method]  # fmt: skip
+             "script": ["labels", "consistency"], "tel": ["labels", "tree_energy"]}[method]  # fmt: skip
     lines = [",".join(["step", "progress", "lr", *terms, "total"])]
     for step in range(0, 200, 2):
         values = [2 * np.exp(-step / 60) / (i + 1) + 0.2 + abs(rng.normal(0, 0.08)) for i in range(len(terms))]

@@ -81,7 +81,7 @@ def test_unknown_ids_are_counted(tmp_path):
 def test_coarse_labels_are_official_where_they_are_there(tmp_path):
     dataset, _, frame = open_first(write_cityscapes(tmp_path, coarse=True))
     weak = dataset.weak(frame, "coarse", 0)
-    assert dataset.weak_source("coarse") == "official gtCoarse"
+    assert dataset.weak_source("coarse") == "gtCoarse as shipped"
     assert dataset.weak_source("points").startswith("derived")
     sky = dataset.classes.names.index("sky")
     assert np.all(weak[2:14, 4:36] == sky)

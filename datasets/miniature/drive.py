@@ -25,7 +25,7 @@ class Path:
         """World position (..., 2) of street coordinates in metres, and the street's heading there."""
         along = np.asarray(along, np.float64)
         where = self.start + _STEP * np.arange(len(self.heading))
-        heading = np.interp(along, where, self.heading)
+        heading = np.asarray(np.interp(along, where, self.heading))
         point = np.stack([np.interp(along, where, self.points[:, k]) for k in (0, 1)], -1)
         sideways = np.stack([-np.sin(heading), np.cos(heading)], -1)
         return point + np.asarray(left)[..., None] * sideways, heading
@@ -83,9 +83,9 @@ def snippet(rng: Rng, street: Path, along: float, frames: int = 30, anchor: int 
     poses = [np.eye(4) for _ in range(frames)]
     poses[anchor] = planar(point[0], point[1], float(heading))
     for k in range(anchor, frames - 1):
-        poses[k + 1] = poses[k] @ _step(speed[k : k + 2], yaw_rate[k : k + 2], gaps[k])
+        poses[k + 1] = poses[k] @ _step(speed[k : k + 2], yaw_rate[k : k + 2], int(gaps[k]))
     for k in reversed(range(anchor)):
-        poses[k] = poses[k + 1] @ np.linalg.inv(_step(speed[k : k + 2], yaw_rate[k : k + 2], gaps[k]))
+        poses[k] = poses[k + 1] @ np.linalg.inv(_step(speed[k : k + 2], yaw_rate[k : k + 2], int(gaps[k])))
     return Motion(time, speed, yaw_rate, np.stack(poses))
 
 

@@ -21,7 +21,7 @@ class Material:
     """A texture, the metres (width, height) that one tile covers, and how strongly the surface mirrors."""
 
     make: Callable[[np.random.Generator], textures.Texture]
-    metres: tuple[float, float]
+    metres: tuple[textures.Number, textures.Number]
     gloss: float = 0.0
 
 

@@ -3,6 +3,7 @@
 import numpy as np
 
 from wsss.datasets.miniature.shapes import Color, Look, Mesh, ball, box, circle, join, loft, prism, tube
+from wsss.datasets.miniature.textures import Number
 from wsss.datasets.miniature.vehicles import PAINTS, Rng, bicycle, motorcycle, pick
 
 CLOTHES: tuple[Color, ...] = (
@@ -22,7 +23,7 @@ SKIN: tuple[Color, ...] = ((0.85, 0.68, 0.57), (0.74, 0.56, 0.44), (0.50, 0.36, 
 HAIR: tuple[Color, ...] = ((0.12, 0.10, 0.09), (0.30, 0.21, 0.14), (0.62, 0.52, 0.36), (0.60, 0.60, 0.60))
 
 
-def _head(kind: str, rng: Rng, x: float, z: float, helmet: bool) -> list[Mesh]:
+def _head(kind: str, rng: Rng, x: Number, z: Number, helmet: bool) -> list[Mesh]:
     top = pick(rng, PAINTS) if helmet else pick(rng, HAIR)
     return [
         ball((x, 0, z), (0.10, 0.085, 0.13), Look(kind, "plain", pick(rng, SKIN)), 7, 5),

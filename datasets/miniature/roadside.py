@@ -6,6 +6,7 @@ from wsss.benchmark.randomness import stream
 from wsss.datasets.miniature import scenery
 from wsss.datasets.miniature.shapes import Mesh
 from wsss.datasets.miniature.street import Rng, Side, World, some
+from wsss.datasets.miniature.textures import Number
 
 HEIGHT = 0.12
 """Of the sidewalk above the road, metres."""
@@ -31,7 +32,7 @@ def edge(rng: Rng, world: World, side: Side) -> None:
         world.parts.append(world.front(block, (a + b) / 2 - 12, 24.0, side.sign, side.out(62), 0.0))
 
 
-def _plot(rng: Rng, world: World, side: Side, what: str, along: float, width: float, left: float) -> None:
+def _plot(rng: Rng, world: World, side: Side, what: str, along: Number, width: Number, left: Number) -> None:
     """One piece of the line, ``width`` metres from ``along``."""
     if what == "houses":
         house = scenery.house(rng, width, int(rng.integers(world.character.storeys[0], world.character.storeys[1] + 1)))
@@ -70,7 +71,7 @@ def _plot(rng: Rng, world: World, side: Side, what: str, along: float, width: fl
             )
 
 
-def _tree(rng: Rng, world: World, along: float, left: float, height: float) -> None:
+def _tree(rng: Rng, world: World, along: Number, left: Number, height: Number) -> None:
     tree = some(rng, "tree", 24)
     world.parts.append(world.stand(tree, along, left, rng.uniform(0, 6.28), HEIGHT, height / 8.0))
 
@@ -104,7 +105,7 @@ def furniture(rng: Rng, world: World, side: Side) -> None:
             world.parts.append(world.stand(some(rng, "sign"), at, side.out(0.5), facing, HEIGHT))
 
 
-def _small(rng: Rng, world: World, side: Side, at: float) -> None:
+def _small(rng: Rng, world: World, side: Side, at: Number) -> None:
     """Perhaps a sign, a cycle or some clutter near the curb."""
     draw = rng.random()
     left, facing = side.out(0.55), 0.0 if side.sign < 0 or rng.random() < 0.3 else np.pi
@@ -124,7 +125,7 @@ def _small(rng: Rng, world: World, side: Side, at: float) -> None:
         world.parts.append(world.stand(scenery.post(rng), at, side.out(0.35), 0.0, HEIGHT))
 
 
-def _people(rng: Rng, world: World, side: Side, start: float, end: float) -> None:
+def _people(rng: Rng, world: World, side: Side, start: Number, end: Number) -> None:
     for _ in range(rng.poisson(1.6 * (end - start) / world.character.people)):
         at, across = rng.uniform(start, end), side.verge + rng.uniform(0.8, max(side.sidewalk, 1.0))
         turn = float(rng.choice([0.0, np.pi])) + rng.normal(0, 0.35)
@@ -135,7 +136,7 @@ def _people(rng: Rng, world: World, side: Side, start: float, end: float) -> Non
             )
 
 
-def _parked(rng: Rng, world: World, side: Side, start: float, end: float) -> None:
+def _parked(rng: Rng, world: World, side: Side, start: Number, end: Number) -> None:
     along, heading = start + rng.uniform(1, 6), 0.0 if side.sign < 0 else np.pi
     while along < end - 4:
         if rng.random() > world.character.parked:

@@ -18,6 +18,7 @@ from wsss.datasets.miniature.shapes import (
     quads,
     tube,
 )
+from wsss.datasets.miniature.textures import Interval, Number
 
 Rng = np.random.Generator
 
@@ -49,13 +50,13 @@ def pick(rng: Rng, colors: tuple[Color, ...]) -> Color:
     return tuple(float(c) for c in np.asarray(colors[int(rng.integers(len(colors)))]) * rng.uniform(0.92, 1.06))  # type: ignore[return-value]
 
 
-def _walls(width: float, depth: float, z: tuple[float, float], look: Look) -> Mesh:
+def _walls(width: Number, depth: Number, z: Interval, look: Look) -> Mesh:
     """The four outer walls of a house; the texture starts anew on each."""
     a, b, c, d = (0, 0), (width, 0), (width, depth), (0, depth)
     return quads([[(*p, z[0]), (*q, z[0]), (*q, z[1]), (*p, z[1])] for p, q in ((a, b), (b, c), (c, d), (d, a))], look)
 
 
-def house(rng: Rng, width: float, storeys: int, depth: float = 11.0) -> Mesh:
+def house(rng: Rng, width: Number, storeys: int, depth: Number = 11.0) -> Mesh:
     """A house of one style: ground floor, upper floors, cornice, balconies, roof."""
     names = list(FACADES)
     facade = names[int(rng.choice(len(names), p=[0.24, 0.2, 0.12, 0.14, 0.1, 0.1, 0.1]))]
@@ -96,7 +97,7 @@ def house(rng: Rng, width: float, storeys: int, depth: float = 11.0) -> Mesh:
     return join(parts)
 
 
-def _roof(rng: Rng, width: float, depth: float, z: float, flat: bool) -> Mesh:
+def _roof(rng: Rng, width: Number, depth: Number, z: Number, flat: bool) -> Mesh:
     if flat:
         return box((0.2, width - 0.2), (0.2, depth), (z, z + 0.5), Look("building", "concrete", (0.8, 0.8, 0.8)))
     ridge = z + rng.uniform(2.2, 4.5)
@@ -121,7 +122,7 @@ def _roof(rng: Rng, width: float, depth: float, z: float, flat: bool) -> Mesh:
     return join(parts)
 
 
-def wall(rng: Rng, width: float) -> Mesh:
+def wall(rng: Rng, width: Number) -> Mesh:
     """A free-standing wall with a coping."""
     material = ("brick", "concrete", "slabs", "brick")[int(rng.integers(4))]
     height = rng.uniform(1.3, 2.6)
@@ -134,7 +135,7 @@ def wall(rng: Rng, width: float) -> Mesh:
     )
 
 
-def fence(rng: Rng, width: float) -> Mesh:
+def fence(rng: Rng, width: Number) -> Mesh:
     """A fence of boards, sheet or bars between posts."""
     material = ("planks", "sheet", "railing", "railing")[int(rng.integers(4))]
     height = {"planks": 1.6, "sheet": 1.9, "railing": 1.2}[material] * rng.uniform(0.85, 1.15)
@@ -151,11 +152,11 @@ def fence(rng: Rng, width: float) -> Mesh:
     return join([panel, *posts])
 
 
-def tree(rng: Rng, height: float) -> Mesh:
+def tree(rng: Rng, height: Number) -> Mesh:
     """A broad-leaved tree: trunk, a few branches, and a crown of leaf clumps."""
     bark = Look("vegetation", "bark", pick(rng, ((1.0, 1.0, 1.0), (0.8, 0.8, 0.85), (1.2, 1.15, 1.1))))
     trunk = height * rng.uniform(0.28, 0.38)
-    radius = 0.025 * height + 0.03
+    radius = 0.017 * height + 0.03
     crown, color = 0.30 * height * rng.uniform(0.85, 1.25), pick(rng, GREENS)
     look = Look("vegetation", "leaves", color)
     parts = [
@@ -192,7 +193,7 @@ def bush(rng: Rng, radii: tuple[float, float, float]) -> Mesh:
     )
 
 
-def hedge(rng: Rng, width: float) -> Mesh:
+def hedge(rng: Rng, width: Number) -> Mesh:
     """A clipped hedge."""
     height, look = rng.uniform(0.9, 1.8), Look("vegetation", "leaves", pick(rng, GREENS))
     body = box((0, width), (0, 0.8), (0, height), look)
@@ -216,7 +217,7 @@ def lamp(rng: Rng) -> Mesh:
     )
 
 
-def signal(rng: Rng, arm: float = 0.0) -> Mesh:
+def signal(rng: Rng, arm: Number = 0.0) -> Mesh:
     """A traffic light facing -x on a pole; with ``arm`` a second one hangs that far towards +y."""
     grey = Look("pole", "plain", pick(rng, POLE_GREYS))
     height = 5.4 if arm else 3.3

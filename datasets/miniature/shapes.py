@@ -8,9 +8,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from jaxtyping import Float, Float32, Int16, Int32, UInt8
-from numpy.typing import ArrayLike
 
 from wsss.datasets.miniature import materials
+from wsss.datasets.miniature.textures import Color, Interval, Number
 
 KINDS = (
     "sky", "road", "sidewalk", "building", "wall", "fence", "pole", "traffic light", "traffic sign", "vegetation",
@@ -19,8 +19,9 @@ KINDS = (
 )  # fmt: skip
 """What a face can be; a ray that hits nothing sees the first."""
 
-Color = tuple[float, float, float]
-"""Display RGB in [0, 1]; multiplies the part of a texture that takes colour."""
+
+Numbers = np.ndarray | Sequence
+"""An array, or nested sequences of numbers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,11 +52,11 @@ class Mesh:
     def __len__(self) -> int:
         return len(self.corners)
 
-    def placed(self, x: float, y: float, z: float = 0.0, yaw: float = 0.0, scale: ArrayLike = 1.0) -> "Mesh":
+    def placed(self, x: Number, y: Number, z: Number = 0.0, yaw: Number = 0.0, scale: Number = 1.0) -> "Mesh":
         """Scaled about the own origin, turned left by ``yaw`` radians, and moved."""
         cos, sin = np.cos(yaw), np.sin(yaw)
         turn = np.array([[cos, -sin, 0], [sin, cos, 0], [0, 0, 1]], np.float32)
-        moved = (self.corners * np.asarray(scale, np.float32)) @ turn.T + np.array([x, y, z], np.float32)
+        moved = (self.corners * np.float32(scale)) @ turn.T + np.array([x, y, z], np.float32)
         return replace(self, corners=moved.astype(np.float32), normals=(self.normals @ turn.T).astype(np.float32))
 
     def owned(self, instance: int, kind: str | None = None) -> "Mesh":
@@ -93,7 +94,7 @@ def _mesh(corners: np.ndarray, uv: np.ndarray, look: Look, facing: np.ndarray | 
     )
 
 
-def quads(points: ArrayLike, look: Look, uv: ArrayLike | None = None) -> Mesh:
+def quads(points: Numbers, look: Look, uv: Numbers | None = None) -> Mesh:
     """Quadrilaterals (k, 4, 3), corners in turn, the first edge being the texture's bottom.
 
     ``uv`` (k, 4, 2) replaces coordinates measured along the edges.
@@ -109,7 +110,7 @@ def quads(points: ArrayLike, look: Look, uv: ArrayLike | None = None) -> Mesh:
     )
 
 
-def polygon(points: ArrayLike, look: Look) -> Mesh:
+def polygon(points: Numbers, look: Look) -> Mesh:
     """A convex planar polygon (k, 3); its texture is laid along the two widest axes."""
     p = np.asarray(points, np.float64)
     fan = np.stack([np.repeat(p[:1], len(p) - 2, axis=0), p[1:-1], p[2:]], axis=1)
@@ -117,7 +118,7 @@ def polygon(points: ArrayLike, look: Look) -> Mesh:
     return _mesh(fan, fan[:, :, axes], look)
 
 
-def loft(rings: ArrayLike, look: Look, caps: bool = True) -> Mesh:
+def loft(rings: Numbers, look: Look, caps: bool = True) -> Mesh:
     """A skin over rings (r, k, 3) of corresponding points, closed by end caps."""
     rings = np.asarray(rings, np.float64)
     around = np.roll(rings, -1, axis=1)
@@ -134,7 +135,7 @@ def loft(rings: ArrayLike, look: Look, caps: bool = True) -> Mesh:
     return join(parts)
 
 
-def prism(outline: ArrayLike, z0: float, z1: float, look: Look, top: float = 1.0, caps: bool = True) -> Mesh:
+def prism(outline: Numbers, z0: Number, z1: Number, look: Look, top: Number = 1.0, caps: bool = True) -> Mesh:
     """An outline (k, 2) raised from z0 to z1, its upper end scaled by ``top`` about the outline's centre."""
     outline = np.asarray(outline, np.float64)
     centre = outline.mean(0)
@@ -145,18 +146,18 @@ def prism(outline: ArrayLike, z0: float, z1: float, look: Look, top: float = 1.0
     return loft(np.stack(rings), look, caps)
 
 
-def box(x: tuple[float, float], y: tuple[float, float], z: tuple[float, float], look: Look, top: float = 1.0) -> Mesh:
+def box(x: Interval, y: Interval, z: Interval, look: Look, top: Number = 1.0) -> Mesh:
     """An axis-parallel box between the given bounds."""
     return prism([(x[0], y[0]), (x[1], y[0]), (x[1], y[1]), (x[0], y[1])], z[0], z[1], look, top)
 
 
-def circle(radius: float, sides: int = 8, centre: tuple[float, float] = (0.0, 0.0)) -> Float[np.ndarray, "k 2"]:
+def circle(radius: Number, sides: int = 8, centre: Interval = (0.0, 0.0)) -> Float[np.ndarray, "k 2"]:
     """A regular polygon as an outline."""
     angle = 2 * np.pi * (np.arange(sides) + 0.5) / sides
     return np.stack([centre[0] + radius * np.cos(angle), centre[1] + radius * np.sin(angle)], axis=1)
 
 
-def tube(start: ArrayLike, end: ArrayLike, radius: float | tuple[float, float], look: Look, sides: int = 6) -> Mesh:
+def tube(start: Numbers, end: Numbers, radius: Number | Interval, look: Look, sides: int = 6) -> Mesh:
     """A round bar between two points, its radius given once or for both ends."""
     start, end = np.asarray(start, np.float64), np.asarray(end, np.float64)
     along = (end - start) / np.linalg.norm(end - start)
@@ -167,7 +168,7 @@ def tube(start: ArrayLike, end: ArrayLike, radius: float | tuple[float, float], 
     return loft(np.stack([start + r0 * ring, end + r1 * ring]), look)
 
 
-def ball(centre: Sequence[float], radii: Sequence[float], look: Look, sides: int = 8, rings: int = 5) -> Mesh:
+def ball(centre: Numbers, radii: Numbers, look: Look, sides: int = 8, rings: int = 5) -> Mesh:
     """An ellipsoid."""
     polar = np.linspace(np.pi, 0, rings + 1)
     unit = circle(1.0, sides)
@@ -175,7 +176,7 @@ def ball(centre: Sequence[float], radii: Sequence[float], look: Look, sides: int
     return loft(shells * np.asarray(radii) + np.asarray(centre), look, caps=False)
 
 
-def foliage(rng: np.random.Generator, centre: ArrayLike, radii: ArrayLike, count: int, size: float,
+def foliage(rng: np.random.Generator, centre: Numbers, radii: Numbers, count: int, size: Number,
             look: Look) -> Mesh:  # fmt: skip
     """Leaf clumps: ``count`` loose triangles of about ``size`` metres in the outer part of an ellipsoid."""
     direction = rng.standard_normal((count, 3))

@@ -12,6 +12,7 @@ from wsss.benchmark.randomness import stream
 from wsss.datasets.miniature import drive, people, scenery, vehicles
 from wsss.datasets.miniature.render import Light
 from wsss.datasets.miniature.shapes import Look, Mesh, quads
+from wsss.datasets.miniature.textures import Interval, Number
 
 Rng = np.random.Generator
 
@@ -39,14 +40,14 @@ class Character:
 
 
 CHARACTERS = (
-    Character((3, 6), (3.6, 5.6), {"houses": 0.78, "wall": 0.05, "fence": 0.11, "park": 0.06}, 0.16, 0.6, 9, 0.1),
+    Character((3, 6), (3.6, 5.6), {"houses": 0.78, "wall": 0.05, "fence": 0.11, "park": 0.06}, 0.16, 0.6, 9.0, 0.1),
     Character(
         (3, 5),
         (3.0, 4.6),
         {"houses": 0.58, "garden": 0.1, "wall": 0.10, "fence": 0.15, "park": 0.07},
         0.22,
         0.5,
-        14,
+        14.0,
         0.3,
     ),
     Character(
@@ -55,7 +56,7 @@ CHARACTERS = (
         {"houses": 0.2, "garden": 0.34, "wall": 0.14, "fence": 0.22, "hedge": 0.10},
         0.22,
         0.4,
-        24,
+        24.0,
         0.4,
     ),
     Character(
@@ -64,7 +65,7 @@ CHARACTERS = (
         {"houses": 0.4, "wall": 0.15, "fence": 0.21, "hedge": 0.06, "park": 0.18},
         0.32,
         0.25,
-        20,
+        20.0,
         0.85,
     ),
 )
@@ -85,7 +86,7 @@ class Side:
     sidewalk: float
     """Width."""
 
-    def out(self, metres: float) -> float:
+    def out(self, metres: Number) -> float:
         """Left coordinate that far beyond the curb."""
         return self.edge + self.sign * metres
 
@@ -107,13 +108,13 @@ class World:
     character: Character
     sides: tuple["Side", "Side"]
     """Right and left."""
-    crossings: tuple[tuple[float, float], ...]
+    crossings: tuple[Interval, ...]
     """Intervals along the path where side streets leave."""
     parts: list[Mesh] = field(default_factory=list)
     counted: int = 0
 
     def stand(
-        self, mesh: Mesh, along: float, left: float, turn: float = 0.0, z: float = 0.0, scale: float = 1.0
+        self, mesh: Mesh, along: Number, left: Number, turn: Number = 0.0, z: Number = 0.0, scale: Number = 1.0
     ) -> Mesh:
         """An object at street coordinates, turned from the street's heading."""
         point, heading = self.path.at(along, left)
@@ -126,14 +127,14 @@ class World:
             mesh = mesh.owned(self.counted, kind)
         return mesh
 
-    def front(self, mesh: Mesh, along: float, width: float, side: int, left: float, z: float) -> Mesh:
+    def front(self, mesh: Mesh, along: Number, width: Number, side: int, left: Number, z: Number) -> Mesh:
         """Something with a front, ``width`` long, beside the street: its middle touches the line at ``left``."""
         point, heading = self.path.at(along + width / 2, left)
         yaw = float(heading) + (0 if side > 0 else np.pi)
         x, y = point - np.array([np.cos(yaw), np.sin(yaw)]) * width / 2
         return mesh.placed(float(x), float(y), z, yaw)
 
-    def ribbon(self, along: np.ndarray, right: tuple[float, float], left: tuple[float, float], look: Look) -> Mesh:
+    def ribbon(self, along: np.ndarray, right: Interval, left: Interval, look: Look) -> Mesh:
         """A strip along the street between two (left coordinate, height) lines."""
         a, b = self.path.at(along, right[0])[0], self.path.at(along, left[0])[0]
         low, high = np.c_[a, np.full(len(a), right[1])], np.c_[b, np.full(len(b), left[1])]
@@ -142,7 +143,7 @@ class World:
         v = right[0] + np.broadcast_to([0, 0, reach, reach], u.shape)
         return quads(np.stack([low[:-1], low[1:], high[1:], high[:-1]], 1), look, np.stack([u, v], -1))
 
-    def open(self, margin: float) -> list[tuple[float, float]]:
+    def open(self, margin: Number) -> list[tuple[float, float]]:
         """Intervals of the street without its crossings and ``margin`` metres around them."""
         cursor, found = self.span[0], []
         for a, b in (*self.crossings, (self.span[1] + margin, 0.0)):

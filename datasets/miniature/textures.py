@@ -11,6 +11,11 @@ from jaxtyping import Float32
 SIZE = 256
 """Pixels of a texture's side."""
 
+Number = float | int
+Interval = tuple[Number, Number]
+"""Lower and upper bound."""
+Color = tuple[Number, Number, Number]
+"""Display RGB in [0, 1]."""
 Texture = Float32[np.ndarray, "256 256 4"]
 
 
@@ -27,7 +32,7 @@ def noise(rng: np.random.Generator, *cells: int | tuple[int, int]) -> Float32[np
     return total / len(cells)
 
 
-def flat(rgb: tuple[float, float, float], grain: np.ndarray | float = 0.0, tint: float = 1.0) -> Texture:
+def flat(rgb: Color, grain: np.ndarray | float = 0.0, tint: Number = 1.0) -> Texture:
     """One colour, its brightness varied by ``grain``."""
     texture = np.empty((SIZE, SIZE, 4), np.float32)
     texture[..., :3] = np.asarray(rgb, np.float32) * (1 + np.asarray(grain, np.float32)[..., None])
@@ -35,8 +40,8 @@ def flat(rgb: tuple[float, float, float], grain: np.ndarray | float = 0.0, tint:
     return texture
 
 
-def paint(texture: Texture, x: tuple[float, float], y: tuple[float, float], rgb: tuple[float, float, float],
-           tint: float = 0.0) -> None:  # fmt: skip
+def paint(texture: Texture, x: Interval, y: Interval, rgb: Color,
+           tint: Number = 0.0) -> None:  # fmt: skip
     """Fill a rectangle given as shares of the tile, y up from the bottom."""
     rows = slice(round((1 - y[1]) * SIZE), round((1 - y[0]) * SIZE))
     texture[rows, round(x[0] * SIZE) : round(x[1] * SIZE)] = (*rgb, tint)
@@ -55,8 +60,8 @@ def asphalt(rng: np.random.Generator) -> Texture:
     return texture
 
 
-def blocks(rng: np.random.Generator, rows: int, columns: int, rgb: tuple[float, float, float], spread: float = 0.12,
-            joint: float = 0.62, bond: bool = True, width: int = 2) -> Texture:  # fmt: skip
+def blocks(rng: np.random.Generator, rows: int, columns: int, rgb: Color, spread: Number = 0.12,
+            joint: Number = 0.62, bond: bool = True, width: int = 2) -> Texture:  # fmt: skip
     """Bricks, slabs or cobbles: blocks of varying shade with darker joints, every second row shifted by half."""
     y, x = np.mgrid[:SIZE, :SIZE] / SIZE
     row = np.floor(y * rows).astype(int)
@@ -92,8 +97,8 @@ def wall(rng: np.random.Generator, ground: str) -> Texture:
     return flat((0.82, 0.80, 0.76), 0.05 * noise(rng, 4, 64) + 0.06 * noise(rng, (2, 16)))
 
 
-def windows(rng: np.random.Generator, ground: str, bays: int, width: float, height: float, low: float,
-             frame: tuple[float, float, float], surround: float) -> Texture:  # fmt: skip
+def windows(rng: np.random.Generator, ground: str, bays: int, width: Number, height: Number, low: Number,
+             frame: Color, surround: Number) -> Texture:  # fmt: skip
     """Two storeys of ``bays`` windows each; sizes are shares of a bay."""
     texture = wall(rng, ground)
     for storey in range(2):
@@ -138,13 +143,13 @@ def shop(rng: np.random.Generator) -> Texture:
     texture = wall(rng, "plaster")
     for bay in range(3):
         x0, x1 = bay / 3 + 0.02, (bay + 1) / 3 - 0.02
-        fascia = tuple(rng.uniform(0.2, 0.8, 3))
+        fascia = tuple(rng.uniform(0.25, 0.7) + rng.uniform(-0.14, 0.14, 3))
         paint(texture, (x0, x1), (0.80, 0.95), (fascia[0], fascia[1], fascia[2]))
         for letter in np.arange(x0 + 0.06, x1 - 0.06, 0.016):
             paint(texture, (letter, letter + rng.uniform(0.004, 0.012)), (0.84, 0.91), (0.92, 0.92, 0.88))
         paint(texture, (x0, x1), (0.10, 0.78), (0.20, 0.22, 0.23))
         for _ in range(9):  # the window display
-            a, shade = rng.uniform(x0, x1 - 0.04), rng.uniform(0.15, 0.8, 3)
+            a, shade = rng.uniform(x0, x1 - 0.04), rng.uniform(0.15, 0.65) + rng.uniform(-0.15, 0.15, 3)
             top = rng.uniform(0.15, 0.6)
             paint(texture, (a, a + rng.uniform(0.01, 0.04)), (0.12, top), (shade[0], shade[1], shade[2]))
         paint(texture, (x0 + 0.2, x0 + 0.27), (0.0, 0.76), tuple(0.5 * np.asarray(fascia)))
@@ -168,7 +173,7 @@ def entrance(rng: np.random.Generator, ground: str) -> Texture:
     return texture
 
 
-def planks(rng: np.random.Generator, count: int, rgb: tuple[float, float, float], gap: float) -> Texture:
+def planks(rng: np.random.Generator, count: int, rgb: Color, gap: Number) -> Texture:
     """Upright boards with dark gaps; laid over two rails."""
     x = np.arange(SIZE) * count / SIZE
     board = np.floor(x).astype(int)
@@ -223,7 +228,7 @@ def signal(rng: np.random.Generator) -> Texture:
     return texture
 
 
-def coach(rng: np.random.Generator, low: float, high: float, windows: int) -> Texture:
+def coach(rng: np.random.Generator, low: Number, high: Number, windows: int) -> Texture:
     """The side of a bus or tram: coloured sheet with a band of windows."""
     texture = flat((0.95, 0.95, 0.95), 0.03 * noise(rng, 8))
     for k in range(windows):

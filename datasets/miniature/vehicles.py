@@ -15,6 +15,7 @@ from wsss.datasets.miniature.shapes import (
     quads,
     tube,
 )
+from wsss.datasets.miniature.textures import Interval, Number
 
 Rng = np.random.Generator
 
@@ -40,7 +41,7 @@ def pick(rng: Rng, colors: tuple[Color, ...]) -> Color:
     return colors[int(rng.integers(len(colors)))]
 
 
-def _wheels(kind: str, radius: float, x: tuple[float, ...], y: float, width: float = 0.22) -> list[Mesh]:
+def _wheels(kind: str, radius: float, x: tuple[float, ...], y: float, width: Number = 0.22) -> list[Mesh]:
     tyre, hub = Look(kind, "tyre"), Look(kind, "plain", (0.50, 0.51, 0.53))
     outline, parts = circle(radius, 12), []
     for along in x:
@@ -52,13 +53,13 @@ def _wheels(kind: str, radius: float, x: tuple[float, ...], y: float, width: flo
     return parts
 
 
-def _plate(kind: str, x: float, y: tuple[float, float], z: tuple[float, float], color: Color) -> Mesh:
+def _plate(kind: str, x: Number, y: Interval, z: Interval, color: Color) -> Mesh:
     """A small upright rectangle across the driving direction: lamps, number plates."""
     corners = [(x, y[0], z[0]), (x, y[1], z[0]), (x, y[1], z[1]), (x, y[0], z[1])]
     return quads([corners], Look(kind, "plain", color))
 
 
-def _lamps(kind: str, front: float, rear: float, half: float, z: float, size: float = 0.16) -> list[Mesh]:
+def _lamps(kind: str, front: float, rear: float, half: Number, z: Number, size: float = 0.16) -> list[Mesh]:
     parts = []
     for side in (-1, 1):
         near, far = sorted((side * half, side * (half - 0.34)))
@@ -172,7 +173,7 @@ def truck(rng: Rng) -> Mesh:
     return join(parts)
 
 
-def _coach(kind: str, side: str, length: float, half: float, height: float, paint: Color, low: float) -> list[Mesh]:
+def _coach(kind: str, side: str, length: float, half: Number, height: Number, paint: Color, low: Number) -> list[Mesh]:
     """A long box whose walls carry a band of windows."""
     front, z = length / 2, (low, height)
     look, glass = Look(kind, side, paint), Look(kind, "glass")

@@ -7,6 +7,7 @@ from wsss.datasets.miniature import drive, ground, roadside, scenery
 from wsss.datasets.miniature.render import Light
 from wsss.datasets.miniature.shapes import Mesh, join
 from wsss.datasets.miniature.street import BEFORE, BEHIND, CHARACTERS, Rng, Side, World
+from wsss.datasets.miniature.textures import Interval
 
 
 def weather(rng: Rng, seed: int) -> Light:
@@ -53,7 +54,7 @@ def build(seed: int, name: str, stops: int = 4) -> World:
     return world
 
 
-def _side(rng: Rng, sign: int, lane: float, sidewalk: tuple[float, float], verge: float) -> Side:
+def _side(rng: Rng, sign: int, lane: float, sidewalk: Interval, verge: float) -> Side:
     parking = bool(rng.random() < 0.55)
     grass = float(rng.uniform(1.2, 2.4)) * float(rng.random() < verge)
     return Side(sign, lane + sign * 2.1 * parking, parking, grass, float(rng.uniform(*sidewalk)))
