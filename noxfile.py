@@ -4,8 +4,8 @@
 # ///
 """Everything this repository does, as sessions; `nox -l` lists them.
 
-All heavy sessions share one environment, which is made once and made anew when pyproject.toml or constraints.txt change.
-`nox --no-venv -s benchmark` uses the environment it is called from instead: for machines that have a torch of their own.
+All heavy sessions share one environment, installed anew only when pyproject.toml or constraints.txt change.
+`nox --no-venv -s benchmark` uses the environment it is called from: for machines that have a torch of their own.
 """
 
 import hashlib

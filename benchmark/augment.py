@@ -87,19 +87,19 @@ class Augment:
     def _augment(self, image: Tensor, labels: Tensor, void: Tensor, points: bool) -> Views:
         size = self._size(image.shape[-2:])
         masks = torch.stack([labels, torch.where(void, IGNORE, 0).to(torch.uint8)])
-        keypoints = tv_tensors.KeyPoints(torch.empty(0, 2), canvas_size=size)
+        keypoints = torch.empty(0, 2)
         ids = torch.empty(0, dtype=torch.uint8)
         if points:
             rows, columns = torch.nonzero(labels != IGNORE, as_tuple=True)
             ids = labels[rows, columns]
             centres = torch.stack([columns, rows], 1) + 0.5  # resizing scales about the corner of the image
-            scaled = F.resize_keypoints(centres, list(size), canvas_size=tuple(labels.shape))[0] - 0.5
-            keypoints = tv_tensors.KeyPoints(scaled, canvas_size=size)
+            keypoints = F.resize_keypoints(centres, list(size), canvas_size=(labels.shape[0], labels.shape[1]))[0] - 0.5
             masks[0] = IGNORE
 
         resized = F.resize(image, list(size), interpolation=v2.InterpolationMode.BILINEAR, antialias=True)
         masks = F.resize(masks, list(size), interpolation=v2.InterpolationMode.NEAREST_EXACT)
-        cropped, masks, keypoints = self.crop(tv_tensors.Image(resized), tv_tensors.Mask(masks), keypoints)
+        tracked = tv_tensors.KeyPoints(keypoints, canvas_size=size)  # pyright: ignore[reportCallIssue]
+        cropped, masks, keypoints = self.crop(tv_tensors.Image(resized), tv_tensors.Mask(masks), tracked)
 
         weak = cropped.as_subclass(Tensor).float() / 255
         masks = masks.as_subclass(Tensor)

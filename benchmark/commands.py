@@ -41,13 +41,14 @@ def show_list(console: Console, labels: bool) -> int:
 def _show_labels(console: Console) -> int:
     from wsss.benchmark.supervision import stored
 
-    table = Table("dataset", "labels", "source", "images", "labelled", "class coverage: mean", "worst", box=None)
-    for place, statistics in stored(Path("build/labels")):
-        covered = [value for value in statistics.coverage if value is not None]
-        table.add_row(
-            place[0], place[1], statistics.source, str(statistics.images), f"{statistics.share:.2%}",
-            f"{sum(covered) / max(1, len(covered)):.0%}", f"{min(covered, default=0):.0%}",
-        )  # fmt: skip
+    table = Table("dataset", "labels", "images", "labelled", "correct", "coverage", "worst class", "source", box=None)
+    for (dataset, labels), found in stored(Path("build/labels")):
+        covered = [value for value in found.coverage if value is not None]
+        mean, worst = sum(covered) / max(1, len(covered)), min(covered, default=0.0)
+        shares = (f"{found.share:.3%}", f"{found.correct:.1%}", f"{mean:.0%}", f"{worst:.0%}")
+        table.add_row(dataset, labels, str(found.images), *shares, found.source)
+    for column in table.columns:
+        column.no_wrap, column.overflow = True, "fold"
     if table.row_count:
         console.print(table)
     else:
@@ -60,7 +61,7 @@ def show_plan(console: Console, selection: Selection, place: Place) -> int:
     from wsss.benchmark import planning
 
     chosen = suite(selection.suite)
-    filters = planning.Filters(selection.method, selection.dataset, selection.labels, selection.seed)
+    filters = planning.filters(chosen, selection)
     runs = planning.plan(chosen, planning.Workplace(results=place.results, data_root=place.data_root), filters)
     console.print(chosen.title, markup=False)
     table = Table("dataset", "labels", "method", "seed", "state", box=None)
@@ -91,19 +92,19 @@ def make_report(console: Console, name: str, results: Path, check: bool) -> int:
     """Rebuild a report, or with ``check`` compare what is there with what would be written."""
     from wsss.benchmark import report
 
-    folder = results / name
+    folder, committed = results / name, COMMITTED / name
+    if committed.resolve() == folder.resolve() or not (committed / "plan.json").is_file():
+        committed = None
     if check:
-        differing = report.check(folder)
+        differing = report.check(folder, committed)
         for path in differing:
             console.print(f"{folder / path} is not what `wsss report` would write", markup=False, highlight=False)
         if not differing:
-            console.print(f"{folder}: everything regenerates byte for byte", highlight=False)
+            console.print(f"{folder}: everything regenerates byte for byte", markup=False, highlight=False)
         return 1 if differing else 0
-    committed = COMMITTED / name
-    same = committed.resolve() == folder.resolve()
-    report.build(folder, None if same or not (committed / "plan.json").is_file() else committed)
+    report.build(folder, committed)
     console.print(report.summary_text(folder), markup=False, highlight=False)
-    console.print(f"\npage: {folder / 'index.html'}", highlight=False)
+    console.print(f"\npage: {folder / 'index.html'}", markup=False, highlight=False)
     return 0
 
 

@@ -10,14 +10,15 @@ from typing import Any
 
 from wsss.benchmark import discovery
 from wsss.benchmark.dataset import Dataset, DatasetMissing
-from wsss.benchmark.errors import BenchmarkError, Unsupported, UsageError
+from wsss.benchmark.errors import BenchmarkError, Unsupported, UsageError, unknown_name
 from wsss.benchmark.method import Method
 from wsss.benchmark.networks import image_network, weights
+from wsss.benchmark.options import Selection
 from wsss.benchmark.records import Cell, Plan, RunFolder, read_plan, write_text
 from wsss.benchmark.spec import NetworkConfig, RunSpec, fingerprint, to_plain
 from wsss.benchmark.suites import FLOOR, Column, Suite
 from wsss.benchmark.supervision import Statistics, Supervision
-from wsss.benchmark.types import LabelKind
+from wsss.benchmark.types import LABEL_KINDS, LabelKind
 from wsss.datasets import miniature
 
 OnProgress = Callable[[str, int, int, str], None]
@@ -123,6 +124,25 @@ class Filters:
         if not all(not wanted or value in wanted for wanted, value in pairs):
             return False
         return not self.labels or cell.labels in (*self.labels, "full")
+
+
+def filters(suite: Suite, selection: Selection) -> Filters:
+    """The filters of a selection.
+
+    Raises:
+        UsageError: One of them names what does not exist, or what the suite does not hold.
+    """
+    for kind, wanted in (("methods", selection.method), ("datasets", selection.dataset)):
+        for name in wanted:
+            if name not in discovery.names(kind):
+                raise unknown_name(kind.removesuffix("s"), name, discovery.names(kind))
+    for name in selection.labels:
+        if name not in LABEL_KINDS:
+            raise unknown_name("kind of label", name, LABEL_KINDS)
+    for name in selection.dataset:
+        if name not in [column.dataset for column in suite.columns]:
+            raise UsageError(f"suite {suite.name} has no {name}; `wsss plan --suite {suite.name}` shows what it has")
+    return Filters(selection.method, selection.dataset, selection.labels, selection.seed)
 
 
 def methods() -> dict[str, type[Method]]:
@@ -232,13 +252,13 @@ def write_plan(suite: Suite, runs: list[Run], filters: Filters, results: Path) -
     if (folder / "plan.json").is_file():
         earlier = {_identity(cell): cell for cell in read_plan(folder).cells}
     cells = [run.cell if filters.match(run.cell) else earlier.get(_identity(run.cell), run.cell) for run in runs]
-    used = {cell.dataset for cell in cells}
+    used = dict.fromkeys(cell.dataset for cell in cells)
     plan = Plan(
         suite=suite.name,
         title=suite.title,
         data=suite.data,
         methods={run.cell.method: describe_method(run.method) for run in runs},
-        datasets={name: describe_dataset(discovery.dataset(name)) for name in sorted(used)},
+        datasets={name: describe_dataset(discovery.dataset(name)) for name in used},
         cells=tuple(cells),
     )
     write_text(folder / "plan.json", json.dumps(to_plain(plan), indent=1) + "\n")

@@ -31,6 +31,7 @@ from jaxtyping import Int
 
 from wsss.benchmark.errors import BenchmarkError
 from wsss.benchmark.spec import PROTOCOL, RunSpec, from_plain, to_plain
+from wsss.benchmark.types import LabelKind
 
 SCHEMA = 1
 """Version of the files' layout."""
@@ -84,11 +85,11 @@ class Cell:
     """One planned run; ``skip`` is the reason why it cannot exist, printed beside ``n/a``."""
 
     dataset: str
-    labels: str
+    labels: LabelKind
     method: str
     seed: int
     folder: str | None
-    """Relative to the suite's folder; None if skipped."""
+    """Relative to the suite's folder; None if skipped, or while data or labels are not there yet."""
     skip: str | None = None
 
 
@@ -100,6 +101,7 @@ class Plan:
     title: str
     """One sentence that says which data this is; printed over everything."""
     data: str
+    """``miniature`` or ``real``."""
     methods: dict[str, dict[str, Any]]
     """Per method name: title, paper, url, supervision."""
     datasets: dict[str, dict[str, Any]]
@@ -144,7 +146,7 @@ class RunFolder:
 
     def write_counts(self, counts: Counts) -> None:
         """Write ``counts.npz`` atomically."""
-        arrays = {f"counts_{name}": table for name, table in counts.tables.items()}
+        arrays: dict[str, Any] = {f"counts_{name}": table for name, table in counts.tables.items()}
         with replacing(self.path / "counts.npz") as temporary, temporary.open("wb") as file:
             np.savez_compressed(
                 file, image_ids=np.array(counts.image_ids), scene_ids=np.array(counts.scene_ids), **arrays

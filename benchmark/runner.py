@@ -66,7 +66,7 @@ def execute(run: Run, results: Path, runtime: Runtime, on_progress: OnProgress, 
         record = _record(run, method, counts, seconds, fabric.device, command, started)
     except Exception as error:
         failure = {"error": f"{type(error).__name__}: {error}", "traceback": traceback.format_exc()}
-        folder.write("failure.json", failure)
+        folder.write("failure.json", {**failure, "step": getattr(error, "step", None)})
         raise
     folder.finish(record)
     return record

@@ -25,8 +25,7 @@ from wsss.benchmark.types import LABEL_KINDS, WEAK_KINDS
 def run_suite(console: Console, selection: Selection, place: Place, execution: Execution) -> int:
     """Execute what is missing of a suite; the exit code says whether a run failed."""
     chosen = suite(selection.suite)
-    _check_names(chosen, selection)
-    filters = Filters(selection.method, selection.dataset, selection.labels, selection.seed)
+    filters = planning.filters(chosen, selection)
     replay = f"wsss run --suite {chosen.name}"
     return _run(console, chosen, filters, {}, place, execution, lambda run: f"{replay} {_filters_of(run)}")
 
@@ -100,21 +99,6 @@ def _outcome(outcome: Record | BaseException) -> str:
 def _filters_of(run: Run) -> str:
     cell = run.cell
     return f"--dataset {cell.dataset} --labels {cell.labels} --method {cell.method} --seed {cell.seed}"
-
-
-def _check_names(chosen: Suite, selection: Selection) -> None:
-    """Every filter must name something that exists and that the suite holds."""
-    for name in selection.method:
-        if name not in discovery.names("methods"):
-            raise unknown_name("method", name, discovery.names("methods"))
-    for name in selection.dataset:
-        if name not in discovery.names("datasets"):
-            raise unknown_name("dataset", name, discovery.names("datasets"))
-        if name not in [column.dataset for column in chosen.columns]:
-            raise UsageError(f"suite {chosen.name} has no {name}; `wsss plan --suite {chosen.name}` shows what it has")
-    for name in selection.labels:
-        if name not in LABEL_KINDS:
-            raise unknown_name("kind of label", name, LABEL_KINDS)
 
 
 def _data_of(data_root: Path | None) -> Literal["miniature", "real"]:

@@ -59,7 +59,9 @@ class Supervision:
     def __init__(self, dataset: Dataset, kind: LabelKind, seed: int, cache: Path, split: Split = "train") -> None:
         if kind != "full" and kind not in dataset.labels:
             raise Unsupported(f"{dataset.title} has no {kind}")
-        self.dataset, self.kind, self.seed, self.split = dataset, kind, seed, split
+        self.dataset, self.seed = dataset, seed
+        self.kind: LabelKind = kind
+        self.split: Split = split
         name = "full" if kind == "full" else f"{kind}-{seed}-v{labels.VERSION}"
         self.folder = cache / f"{dataset.name}-{dataset.digest(split)}" / name
 

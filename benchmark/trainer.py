@@ -25,7 +25,14 @@ OnStep = Callable[[int, int, Mapping[str, float]], None]
 
 
 class NonFiniteLoss(BenchmarkError):
-    """A loss term became NaN or infinite."""
+    """A loss term became NaN or infinite at ``step``."""
+
+    def __init__(self, names: list[str], step: int) -> None:
+        self.step = step
+        super().__init__(
+            f"loss term {', '.join(names) or 'total'} is not finite at step {step}: lower --train.lr, raise "
+            f"--train.clip, or use --train.precision 32-true; the last checkpoint is kept"
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -142,10 +149,7 @@ def _check_finite(loss: Tensor, terms: Mapping[str, Tensor], step: int) -> None:
     if bool(torch.isfinite(loss)):
         return
     bad = [name for name, value in terms.items() if not bool(torch.isfinite(value))]
-    raise NonFiniteLoss(
-        f"loss term {', '.join(bad) or 'total'} is not finite at step {step}: lower --train.lr, raise --train.clip, "
-        f"or use --train.precision 32-true; the last checkpoint is kept"
-    )
+    raise NonFiniteLoss(bad, step)
 
 
 def _save(folder: RunFolder, method: Method, optimiser: Any, state: _State) -> None:

@@ -1,8 +1,8 @@
 """Mean teacher: the student learns on unlabelled pixels what a slow average of itself says of a cleaner view.
 
 Tarvainen and Valpola, Mean teachers are better role models, NeurIPS 2017, with the per-pixel confidence gate of
-FixMatch (Sohn et al., NeurIPS 2020). It is the baseline that Rewis3d builds on; ``PAPER`` and ``CODE`` hold the settings of its
-paper and of its released code where these differ from the defaults.
+FixMatch (Sohn et al., NeurIPS 2020). It is the baseline that Rewis3d builds on; ``PAPER`` and ``CODE`` hold the
+settings of its paper and of its released code where these differ from the defaults.
 """
 
 import copy

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import torch.nn.functional as F
 from jaxtyping import Float, Int64
@@ -23,7 +24,7 @@ class Partial(Method):
     url = "https://arxiv.org/abs/1804.01346"
     Config = Config
 
-    def __init__(self, config: Config, task: Task) -> None:
+    def __init__(self, config: Any, task: Task) -> None:
         super().__init__(config, task)
         self.student = task.image_network()
 

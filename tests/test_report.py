@@ -188,9 +188,9 @@ def test_page_lists_failures_gaps_and_provenance(built: Path) -> None:
     assert f"town/points/tel: {REASON}" in page
     assert "<li>town/points/script/2</li>" in page
     assert "wsss train ema --dataset town --seed 1" in page
-    assert "<dt>git.sha</dt><dd>0123456789abcdef</dd>" in page
-    assert ">git.dirty</th>" in page
-    assert "<strong>Miniature.</strong> Invented numbers" in page
+    assert "<dt>git</dt><dd>0123456789abcdef</dd>" in page
+    assert ">dirty</th>" in page
+    assert "<strong>Not the real datasets.</strong> Invented numbers" in page
 
 
 def test_suite_without_a_finished_run_still_has_a_report(tmp_path: Path) -> None:
@@ -409,6 +409,16 @@ def test_only_planned_cells_count(tmp_path: Path) -> None:
     estimate = Results(folder).estimate(TOWN, "ema")
     assert estimate is not None
     assert estimate.seeds == 1
+
+
+def test_cell_without_folder_and_reason_waits_for_its_data(tmp_path: Path) -> None:
+    folder = empty_suite(tmp_path)
+    plan = json.loads((folder / "plan.json").read_text())
+    plan["cells"][0]["folder"] = None
+    (folder / "plan.json").write_text(json.dumps(plan))
+    results = Results(folder)
+    assert [cell.seed for cell in results.pending[:2]] == [0, 1]
+    assert {cell.skip for cell in results.skipped} == {REASON}
 
 
 def test_damaged_or_incomparable_results_are_refused(tmp_path: Path) -> None:

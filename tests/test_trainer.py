@@ -42,7 +42,7 @@ def run(tmp_path, method=Partial, **changes):
 
 
 def test_a_term_that_is_not_finite_is_named_with_its_step_and_the_checkpoint_stays(tmp_path):
-    with pytest.raises(NonFiniteLoss, match="term wild is not finite at step 3: lower --train.lr"):
+    with pytest.raises(NonFiniteLoss, match=r"term wild is not finite at step 3: lower --train\.lr"):
         run(tmp_path, Diverging)
     assert torch.load(tmp_path / "run" / "last.pt", weights_only=True)["state"]["step"] == 3
 

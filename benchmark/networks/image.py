@@ -4,12 +4,14 @@ import wsss.benchmark.torchvision_on_cpu  # noqa: F401  (before anything that im
 
 # isort: split
 import inspect
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import segmentation_models_pytorch as smp
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
+from segmentation_models_pytorch.base import SegmentationModel
 from torch import Tensor, nn
 
 from wsss.benchmark.errors import UsageError, unknown_name
@@ -17,10 +19,8 @@ from wsss.benchmark.networks import weights
 from wsss.benchmark.randomness import seed_of
 from wsss.benchmark.spec import NetworkConfig
 
-ARCHITECTURES = {
-    name: cls
-    for name, cls in vars(smp).items()
-    if isinstance(cls, type) and issubclass(cls, smp.base.SegmentationModel)
+ARCHITECTURES: dict[str, Callable[..., SegmentationModel]] = {
+    name: cls for name, cls in vars(smp).items() if isinstance(cls, type) and issubclass(cls, SegmentationModel)
 }
 _WIDTH_ARGUMENTS = {  # what segmentation-models-pytorch calls the width of a decoder that has one
     "FPN": ("decoder_pyramid_channels", "decoder_segmentation_channels"),
@@ -62,14 +62,14 @@ class ImageNetwork(nn.Module):
     mean: Tensor
     std: Tensor
 
-    def __init__(self, model: nn.Module, mean: tuple[float, ...], std: tuple[float, ...]) -> None:
+    def __init__(self, model: SegmentationModel, mean: tuple[float, ...], std: tuple[float, ...]) -> None:
         super().__init__()
         head = model.segmentation_head
         if not isinstance(head, nn.Sequential) or not isinstance(head[0], nn.Conv2d):
             raise UsageError(
                 f"{type(model).__name__} has a head that is not a convolution: choose another architecture"
             )
-        self.encoder, self.decoder, self.classifier = model.encoder, model.decoder, head[0]
+        self.encoder, self.decoder, self.classifier = _module(model.encoder), _module(model.decoder), head[0]
         self.stride = max(32, int(getattr(model.encoder, "output_stride", 32)))
         self.register_buffer("mean", torch.tensor(mean).view(1, -1, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(std).view(1, -1, 1, 1), persistent=False)
@@ -80,7 +80,7 @@ class ImageNetwork(nn.Module):
         x = (image - self.mean) / self.std
         x = F.pad(x, (0, -width % self.stride, 0, -height % self.stride), mode="replicate")
         features = self.decoder(self.encoder(x.contiguous(memory_format=torch.channels_last)))
-        return Prediction(self.classifier(features), features, tuple(x.shape[-2:]), (height, width))
+        return Prediction(self.classifier(features), features, (x.shape[-2], x.shape[-1]), (height, width))
 
 
 def image_network(config: NetworkConfig, classes: int, seed: int) -> ImageNetwork:
@@ -96,11 +96,17 @@ def image_network(config: NetworkConfig, classes: int, seed: int) -> ImageNetwor
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed_of(seed, "initial weights"))
         model = _build(config, classes)
-    mean, std = weights.load(model.encoder, config)
-    return ImageNetwork(model, mean, std).to(memory_format=torch.channels_last)
+    mean, std = weights.load(_module(model.encoder), config)
+    network = ImageNetwork(model, mean, std)
+    return network.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]  (torch has no overload)
 
 
-def _build(config: NetworkConfig, classes: int) -> nn.Module:
+def _module(value: Tensor | nn.Module) -> nn.Module:
+    assert isinstance(value, nn.Module)
+    return value
+
+
+def _build(config: NetworkConfig, classes: int) -> SegmentationModel:
     architecture = ARCHITECTURES[config.architecture]
     width = dict.fromkeys(_WIDTH_ARGUMENTS.get(config.architecture, ()), config.channels)
     assert set(width) <= set(inspect.signature(architecture).parameters)

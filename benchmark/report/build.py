@@ -4,7 +4,8 @@ from pathlib import Path
 
 from wsss.benchmark.records import replacing
 from wsss.benchmark.report import plots, qualitative, run_tables, tables
-from wsss.benchmark.report.formats import SUFFIXES, write
+from wsss.benchmark.report.captions import data_sentence, protocol
+from wsss.benchmark.report.formats import SUFFIXES, markdown, write
 from wsss.benchmark.report.page import Picture, page
 from wsss.benchmark.report.results import Column, Results
 from wsss.benchmark.report.style import paper_style, render
@@ -12,6 +13,12 @@ from wsss.benchmark.report.table import Table
 
 FOLDERS = {"tables": SUFFIXES, "figures": ("pdf", "png")}
 """What belongs to the report: files of these kinds in these folders, and index.html."""
+
+QUALITATIVE = (
+    "Fixed frames, smallest finished seed. Weak labels are grown to be seen. The inset magnifies the "
+    "window, framed in white, in which the methods differ most."
+)
+CURVES = "Weighted terms as minimised, lightly smoothed. Thin: single seeds; thick: their mean."
 
 
 def all_tables(results: Results, committed: Results | None) -> list[Table]:
@@ -30,8 +37,7 @@ def all_tables(results: Results, committed: Results | None) -> list[Table]:
 
 def all_figures(results: Results) -> list[Picture]:
     """Every figure that the suite has numbers or pictures for."""
-    scored = f"{tables.protocol(results, results.columns)}"
-    data = tables.data_sentence(results)
+    scored, data = protocol(results, results.columns), data_sentence(results)
     planned: list[tuple[str, str, str, plots.Figure | None]] = []
     with paper_style():
         lines = "Dotted: the floor; dashed: dense labels."
@@ -42,7 +48,7 @@ def all_figures(results: Results) -> list[Picture]:
             planned.append((f"qualitative-{name}", title, f"{QUALITATIVE} {data}", figure))
         for column in results.columns:
             title = f"IoU per class: {results.title(column)}"
-            text = f"Sorted by the method with dense labels. {tables.protocol(results, [column])}"
+            text = f"Sorted by the method with dense labels. {protocol(results, [column])}"
             figure = plots.per_class(results, column)
             planned.append((f"per_class-{_name(column)}", title, text, figure))
         for name in results.plan.datasets:
@@ -53,13 +59,6 @@ def all_figures(results: Results) -> list[Picture]:
             for name, title, text, figure in planned
             if figure is not None
         ]
-
-
-QUALITATIVE = (
-    "Fixed frames, smallest finished seed. Weak labels are grown to be seen. The inset magnifies the "
-    "window, framed in white, in which the methods differ most."
-)
-CURVES = "Weighted terms as minimised, lightly smoothed. Thin: single seeds; thick: their mean."
 
 
 def _name(column: Column) -> str:
@@ -133,6 +132,4 @@ def check(suite: Path, committed: Path | None = None) -> list[str]:
 
 def summary_text(suite: Path) -> str:
     """The main table without intervals as Markdown, with how much of the suite is there: for a terminal."""
-    from wsss.benchmark.report.formats import markdown
-
     return markdown(tables.main(Results(suite), brief=True))

@@ -19,7 +19,7 @@ IMAGE_BUDGET = 4_000_000
 WIDEST = 1800
 """Pixels of an inlined picture; the files in ``figures/`` are larger."""
 
-PROVENANCE_FIRST = ("git.sha", "git_sha", "git.dirty", "git_dirty", "device")
+PROVENANCE_FIRST = ("git", "dirty", "device")
 """Shown first among the facts that differ between runs."""
 
 
@@ -49,7 +49,6 @@ def page(results: Results, tables: Sequence[Table], figures: Sequence[Picture]) 
     per_class = [table for table in tables if table.name.startswith("per_class-")]
     return environment().get_template("page.html.j2").render(
         plan=results.plan,
-        miniature=is_miniature(results),
         main=html(tables[0]) if tables else Markup(""),
         sections=[(table.name, table.title, html(table)) for table in tables[1:] if table not in per_class],
         per_class=[(table.title, html(table)) for table in per_class],
@@ -65,19 +64,13 @@ def page(results: Results, tables: Sequence[Table], figures: Sequence[Picture]) 
     )  # fmt: skip
 
 
-def is_miniature(results: Results) -> bool:
-    """Whether any number is of procedural data, which the page must not let anybody overlook."""
-    specs = [run.record.spec for seeds in results.runs.values() for run in seeds.values()]
-    return any(spec.data == "miniature" for spec in specs) or "miniature" in results.plan.data.lower()
-
-
 def _cell(run: Run) -> str:
     return f"{run.cell.dataset}/{run.cell.labels}/{run.cell.method}/{run.cell.seed}"
 
 
 def _progress(results: Results) -> str:
     done = sum(len(seeds) for seeds in results.runs.values())
-    wanted = sum(cell.folder is not None for cell in results.plan.cells)
+    wanted = sum(cell.skip is None for cell in results.plan.cells)
     return f"{done} of {wanted} runs finished"
 
 

@@ -12,9 +12,10 @@ from matplotlib.figure import Figure
 
 from wsss.benchmark import statistics
 from wsss.benchmark.errors import BenchmarkError
-from wsss.benchmark.report.results import FLOOR, Column, Results
+from wsss.benchmark.report.results import Column, Results
 from wsss.benchmark.report.runs import Run
 from wsss.benchmark.report.style import colors, legend_of_methods, markers, plain_text
+from wsss.benchmark.suites import FLOOR
 
 NOT_A_LOSS = ("step", "progress", "lr", "seconds")
 """Columns of curve.csv that are no loss terms."""

@@ -12,8 +12,6 @@ from wsss.benchmark.records import Cell, RunFolder, read_plan
 from wsss.benchmark.report.runs import Failure, Run, read_failure, read_run
 from wsss.benchmark.statistics import Estimate, Scores
 
-FLOOR = "partial"
-"""Name of the method that gains are measured from: cross-entropy on the labelled pixels alone."""
 TEACHER = "ema"
 """Name of the second reference: the mean teacher that the 3D methods build on."""
 CEILING = "dense"
@@ -58,8 +56,8 @@ class Results:
                 f"{self.folder / 'plan.json'}: the cell {cell.dataset}/{cell.labels}/{cell.method} names a "
                 f"method or dataset that the plan does not describe; run the suite again to write a new plan"
             )
-        if cell.folder is None:
-            self.skipped.append(cell)
+        if cell.folder is None:  # without a reason: what it trains on was not there yet to be fingerprinted
+            (self.skipped if cell.skip else self.pending).append(cell)
             return
         path = self.folder / cell.folder
         state = RunFolder(path).state

@@ -4,10 +4,10 @@ import math
 from statistics import fmean
 
 from wsss.benchmark import statistics
+from wsss.benchmark.report.captions import data_sentence, protocol
 from wsss.benchmark.report.results import Column, Results
 from wsss.benchmark.report.runs import Run
 from wsss.benchmark.report.table import NOT_RUN, Entry, Row, Table, estimate_entry, percent, plain_entry
-from wsss.benchmark.report.tables import data_sentence, protocol
 
 
 def labels(results: Results) -> Table | None:
@@ -26,13 +26,13 @@ def labels(results: Results) -> Table | None:
         name="labels",
         title="Weak labels of the training split",
         caption=(
-            f"{data_sentence(results)} Labelled: share of the pixels that belong to a class. Coverage: of "
-            f"the images that hold a class, the share in which it is labelled. Means over label seeds, whose "
-            f"number is n."
+            f"{data_sentence(results)} Labelled: share of the pixels that belong to a class. Correct: share of the "
+            f"labelled pixels whose label is the dense one. Coverage: of the images that hold a class, the share in "
+            f"which it is labelled. Means over label seeds, whose number is n."
         ),
         heads=("Data", "Source"),
-        groups=(("", 5),),
-        columns=("labelled %", "mean coverage %", "worst class", "its coverage %", "n"),
+        groups=(("", 6),),
+        columns=("labelled %", "correct %", "mean coverage %", "worst class", "its coverage %", "n"),
         rows=tuple(rows),
     )
 
@@ -47,12 +47,14 @@ def _label_row(results: Results, column: Column, runs: list[Run]) -> Row:
             coverage[name] = fmean(known)
     worst = min(coverage, key=lambda name: coverage[name]) if coverage else None
     share, number = fmean(shares), len(runs)
+    correct = fmean(run.record.labels["correct"] for run in runs)
     mean = fmean(coverage.values()) if coverage else None
     source = ", ".join(dict.fromkeys(str(run.record.labels["source"]) for run in runs))
     return Row(
         titles=(results.title(column), source),
         entries=(
             plain_entry(_share(share), share, number),
+            plain_entry(percent(correct), correct, number),
             plain_entry(NOT_RUN if mean is None else percent(mean), mean, number),
             plain_entry(worst or NOT_RUN),
             plain_entry(percent(coverage[worst]) if worst else NOT_RUN, coverage[worst] if worst else None, number),

@@ -23,7 +23,7 @@ PINNED = {
 """Okabe and Ito's colours, safe for colour-blind readers; the methods of the paper always have the same."""
 FREE = ("#009E73", "#CC79A7", "#F0E442")
 """For other methods in the plan's order; beyond these, markers tell them apart."""
-MARKERS = "osD^vPX<>*"
+MARKERS = "osD^vph<>*"
 
 
 @contextmanager
@@ -68,7 +68,7 @@ def plain_text(text: str) -> str:
 
 
 def legend_of_methods(figure: Figure, results: Results, methods: Sequence[str], line: bool = False) -> None:
-    """A legend in one line over the figure."""
+    """A legend over the figure, in as many lines as its width demands."""
     palette, shapes = colors(list(results.plan.methods)), markers(list(results.plan.methods))
     handles = [
         Line2D(
@@ -81,7 +81,9 @@ def legend_of_methods(figure: Figure, results: Results, methods: Sequence[str], 
         )
         for name in methods
     ]
-    figure.legend(handles=handles, loc="outside upper center", ncols=min(len(handles), 7), handletextpad=0.5)
+    longest = max(len(results.method_title(name)) for name in methods)
+    columns = max(1, min(len(handles), int(figure.get_figwidth() / (0.5 + 0.065 * longest))))
+    figure.legend(handles=handles, loc="outside upper center", ncols=columns, handletextpad=0.5)
 
 
 def hide_ticks(axes: Axes) -> None:

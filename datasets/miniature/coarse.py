@@ -44,15 +44,15 @@ def _polygon(rng: Rng, mask: np.ndarray, scale: float) -> np.ndarray | None:
     """The area inside a rough outline drawn within a region; None for what is too thin to bother."""
     inside = cv2.distanceTransform(np.pad(mask, 1).astype(np.uint8), cv2.DIST_L2, 5)[1:-1, 1:-1]
     depth = float(inside.max())
-    margin = min(2.6 * scale, 0.45 * depth) * rng.uniform(0.7, 1.2)
+    margin = min(2.3 * scale, 0.4 * depth) * rng.uniform(0.7, 1.2)
     if depth < 1.5 * max(scale, 0.7):
         return None
     contours, _ = cv2.findContours((inside > margin).astype(np.uint8), cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE)
     drawn = []
     for contour in contours:
-        corners = cv2.approxPolyDP(contour, 1.3 * scale, True)[:, 0].astype(np.float64)
+        corners = cv2.approxPolyDP(contour, 1.8 * scale, True)[:, 0].astype(np.float64)
         if len(corners) >= 3:
-            drawn.append(np.round(corners + rng.normal(0, 0.5 * scale, corners.shape)).astype(np.int32))
+            drawn.append(np.round(corners + rng.normal(0, 1.1 * scale, corners.shape)).astype(np.int32))
     if not drawn:
         return None
     area = np.zeros(mask.shape, np.uint8)

@@ -71,8 +71,8 @@ def _plot(rng: Rng, world: World, side: Side, what: str, along: Number, width: N
             )
 
 
-def _tree(rng: Rng, world: World, along: Number, left: Number, height: Number) -> None:
-    tree = some(rng, "tree", 24)
+def _tree(rng: Rng, world: World, along: Number, left: Number, height: Number, name: str = "distant tree") -> None:
+    tree = some(rng, name, 24)
     world.parts.append(world.stand(tree, along, left, rng.uniform(0, 6.28), HEIGHT, height / 8.0))
 
 
@@ -88,7 +88,7 @@ def furniture(rng: Rng, world: World, side: Side) -> None:
                 world.parts.append(world.stand(some(rng, "lamp"), at, side.out(0.55), away, HEIGHT))
                 next_lamp = at + lamps
             elif rng.random() < world.character.trees:
-                _tree(rng, world, at, side.out(0.15 + max(0.5, side.verge / 2)), rng.uniform(6, 11))
+                _tree(rng, world, at, side.out(0.15 + max(0.5, side.verge / 2)), rng.uniform(6, 11), "tree")
             else:
                 _small(rng, world, side, at)
         _people(rng, world, side, start, end)

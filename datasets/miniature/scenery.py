@@ -152,8 +152,9 @@ def fence(rng: Rng, width: Number) -> Mesh:
     return join([panel, *posts])
 
 
-def tree(rng: Rng, height: Number) -> Mesh:
-    """A broad-leaved tree: trunk, a few branches, and a crown of leaf clumps."""
+def tree(rng: Rng, height: Number, detail: float = 1.0) -> Mesh:
+    """A broad-leaved tree: trunk, a few branches, and a crown of leaf clumps, fewer and larger for less ``detail``."""
+    leaf = 0.045 * height / np.sqrt(detail)
     bark = Look("vegetation", "bark", pick(rng, ((1.0, 1.0, 1.0), (0.8, 0.8, 0.85), (1.2, 1.15, 1.1))))
     trunk = height * rng.uniform(0.28, 0.38)
     radius = 0.017 * height + 0.03
@@ -169,13 +170,13 @@ def tree(rng: Rng, height: Number) -> Mesh:
         parts.append(tube((0.05, 0, trunk * 0.95), tip, (0.5 * radius, 0.15 * radius), bark, 5))
     centre = trunk + 0.52 * (height - trunk)
     parts.append(
-        foliage(rng, (0, 0, centre), (0.8 * crown, 0.8 * crown, 0.48 * (height - trunk)), 420, 0.045 * height, look)
+        foliage(rng, (0, 0, centre), (0.8 * crown, 0.8 * crown, 0.48 * (height - trunk)), int(420 * detail), leaf, look)
     )
     for _ in range(6):
         offset = rng.normal(0, 0.5, 3) * (crown, crown, 0.4 * (height - trunk))
         size = crown * rng.uniform(0.40, 0.62)
         parts.append(
-            foliage(rng, offset + np.array([0, 0, centre]), (size, size, 0.8 * size), 100, 0.042 * height, look)
+            foliage(rng, offset + np.array([0, 0, centre]), (size, size, 0.8 * size), int(100 * detail), leaf, look)
         )
     return join(parts)
 

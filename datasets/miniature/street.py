@@ -181,6 +181,8 @@ def model(name: str, variant: int) -> Mesh:
         return people.rider(rng, name.removeprefix("rider "))
     if name == "tree":
         return scenery.tree(rng, 8.0)
+    if name == "distant tree":
+        return scenery.tree(rng, 8.0, detail=0.3)
     if name == "bush":
         return scenery.bush(rng, (rng.uniform(0.5, 1.2), rng.uniform(0.5, 1.0), rng.uniform(0.4, 0.9)))
     return scenery.signal(rng, arm=3.2 if name == "signal arm" else 0.0)

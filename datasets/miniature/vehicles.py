@@ -84,7 +84,7 @@ def car(rng: Rng) -> Mesh:
     shape = _CARS[names[int(rng.choice(len(names), p=[0.3, 0.25, 0.2, 0.15, 0.1]))]]
     length, half, roof, belt, bonnet, *window = (v * rng.uniform(0.98, 1.03) for v in shape)
     paint = pick(rng, PAINTS)
-    body, glass = Look("car", "paint", paint), Look("car", "glass")
+    body = Look("car", "paint", paint)
     front = length / 2
     stations = [  # x from the front, bottom, top, half width
         (0.0, 0.36, bonnet - 0.20, 0.80 * half),
@@ -112,13 +112,22 @@ def car(rng: Rng) -> Mesh:
         for x, z0, z1, w in stations
     ]
     parts = [loft(rings, body)]
+    parts += _cabin(front, half, belt, roof, window, body)
+    wheel = 0.31 if roof < 1.6 else 0.36
+    parts += _wheels("car", wheel, (front - 0.85, -front + 0.85), half - 0.01)
+    parts += _lamps("car", front + 0.005, -front - 0.005, 0.78 * half, belt - 0.38)
+    return join(parts)
+
+
+def _cabin(front: float, half: float, belt: float, roof: float, window: list[float], body: Look) -> list[Mesh]:
+    """Glass, roof and pillars; ``window`` is the windscreen's base and top and the rear window's top and base."""
     low = [(front - window[3], -0.86 * half), (front - window[0], -0.86 * half)]
     high = [(front - window[2], -0.70 * half), (front - window[1], -0.70 * half)]
     lower = np.array([(*low[0], belt), (*low[1], belt), (low[1][0], -low[1][1], belt), (low[0][0], -low[0][1], belt)])
     upper = np.array(
         [(*high[0], roof), (*high[1], roof), (high[1][0], -high[1][1], roof), (high[0][0], -high[0][1], roof)]
     )
-    parts.append(loft(np.stack([lower, 0.12 * lower + 0.88 * upper]), glass, caps=False))
+    parts = [loft(np.stack([lower, 0.12 * lower + 0.88 * upper]), Look("car", "glass"), caps=False)]
     parts.append(loft(np.stack([0.12 * lower + 0.88 * upper, upper]), body))
     half_pillar = np.array([0.05, 0, 0])
     for share in (0.0, 0.42, 1.0):
@@ -130,10 +139,7 @@ def car(rng: Rng) -> Mesh:
             parts.append(
                 quads([[foot - half_pillar, foot + half_pillar, head + half_pillar, head - half_pillar]], body)
             )
-    wheel = 0.31 if roof < 1.6 else 0.36
-    parts += _wheels("car", wheel, (front - 0.85, -front + 0.85), half - 0.01)
-    parts += _lamps("car", front + 0.005, -front - 0.005, 0.78 * half, belt - 0.38)
-    return join(parts)
+    return parts
 
 
 def truck(rng: Rng) -> Mesh:

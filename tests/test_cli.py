@@ -1,0 +1,247 @@
+"""The command line as a user types it, over the smoke suite: help, mistakes, runs, reports, a new method."""
+
+import json
+import shutil
+
+import pytest
+
+from wsss.benchmark import discovery
+from wsss.benchmark.cli import COMMANDS, main
+from wsss.benchmark.records import RunFolder, read_plan
+
+
+@pytest.fixture
+def desk(tmp_path, monkeypatch, tiny_miniature):
+    """An empty folder to work in, with the tiny miniature at hand."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("WSSS_DATA", raising=False)
+    monkeypatch.delenv("WSSS_METHODS", raising=False)
+    (tmp_path / "build" / "data").mkdir(parents=True)
+    (tmp_path / "build" / "data" / "miniature-tiny").symlink_to(tiny_miniature.parent)
+    return tmp_path
+
+
+@pytest.fixture
+def wsss(desk, capsys):
+    """Run a command and return (exit code, what was printed)."""
+
+    def run(*arguments):
+        with pytest.raises(SystemExit) as leaving:
+            main(arguments)
+        printed = capsys.readouterr()
+        return leaving.value.code, printed.out + printed.err
+
+    return run
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_explains_itself(wsss, command):
+    code, text = wsss(command, "--help")
+    assert code == 0 and f"usage: wsss {command}" in text
+
+
+def test_no_arguments_print_the_help(wsss):
+    code, text = wsss()
+    assert code == 0 and "usage: wsss" in text
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("runn",), "unknown command 'runn': did you mean `wsss run`"),
+        (("run", "--suite", "quik"), "unknown suite 'quik': did you mean 'quick'"),
+        (("run", "--suite", "smoke", "--method", "emma"), "unknown method 'emma': did you mean 'ema'"),
+        (("run", "--suite", "smoke", "--dataset", "cityscape"), "unknown dataset 'cityscape': did you mean 'cityscapes'"),
+        (("run", "--suite", "smoke", "--dataset", "camvid"), "suite smoke has no camvid"),
+        (("run", "--suite", "smoke", "--labels", "point"), "unknown kind of label 'point': did you mean 'points'"),
+        (("plan", "--suite", "smoke", "--method", "emma"), "unknown method 'emma': did you mean 'ema'"),
+        (("run", "--suite", "camvid"), "--data-root or WSSS_DATA"),
+        (("run", "--suite", "smoke", "--data-root", "x"), "suite smoke is made of miniature data"),
+        (("train", "emma"), "unknown method 'emma': did you mean 'ema'"),
+        (("train", "ema", "--dataset", "cityscape", "--labels", "points", "--train.steps", "1", "--train.crop", "8", "8"),
+         "unknown dataset 'cityscape'"),
+        (("train", "ema", "--dataset", "cityscapes", "--labels", "full"), "labels full are for methods with dense"),
+        (("data", "cityscape"), "unknown dataset 'cityscape'"),
+        (("data", "camvid", "--miniature"), "unknown miniature 'camvid'"),
+        (("run", "--suit", "smoke"), "--suite"),
+    ],
+)  # fmt: skip
+def test_a_mistake_is_one_sentence_with_the_next_step_and_exit_code_2(wsss, arguments, message):
+    code, text = wsss(*arguments)
+    assert code == 2 and message in text.replace("\n", " ") and "Traceback" not in text
+
+
+def test_missing_real_data_is_exit_code_3_and_shows_the_tree(wsss, tmp_path):
+    code, text = wsss("run", "--suite", "camvid", "--data-root", str(tmp_path))
+    assert code == 3 and "camvid does not exist. Get the data from https://" in text
+    code, text = wsss("data", "cityscapes", "--data-root", str(tmp_path))
+    assert code == 3 and "leftImg8bit" in text
+
+
+def test_data_shows_what_is_whole_and_names_what_is_not(wsss, tmp_path, tiny_miniature):
+    shutil.copytree(tiny_miniature, tmp_path / "real" / "cityscapes")
+    code, text = wsss("data", "cityscapes", "--data-root", str(tmp_path / "real"))
+    assert code == 0 and "train: 8 labelled images in 8 scenes, all readable" in text
+    victim = next((tmp_path / "real" / "cityscapes" / "gtFine" / "val").rglob("*_labelIds.png"))
+    victim.write_bytes(victim.read_bytes()[:40])
+    code, text = wsss("data", "cityscapes", "--data-root", str(tmp_path / "real"))
+    assert code == 3 and victim.name in text.replace("\n", "")
+
+
+def test_list_names_everything_and_shows_a_broken_method_as_broken(wsss, tmp_path, monkeypatch):
+    folder = tmp_path / "mine"
+    folder.mkdir()
+    (folder / "broken_one.py").write_text("def (:\n")
+    monkeypatch.setenv("WSSS_METHODS", str(folder))
+    code, text = wsss("list")
+    assert code == 0 and "broken_one" in text and "(broken:" in text
+    for kind in ("methods", "datasets"):
+        assert all(name in text for name in discovery.names(kind))
+    forget("broken_one")
+
+
+MY_METHOD = '''
+"""Twice the floor's loss: a method in one file."""
+
+from wsss.methods.partial import Config, Partial
+
+__all__ = ["Config", "Mine"]
+
+
+class Mine(Partial):
+    """The floor, shouted."""
+
+    title = "Mine & <co>"
+    paper = "Nobody et al."
+    url = "https://example.org"
+
+    def losses(self, batch, progress):
+        return {name: 2 * value for name, value in super().losses(batch, progress).items()}
+'''
+
+
+def forget(name):
+    """Leave no trace of an out-of-tree method for other tests."""
+    import sys
+
+    import wsss.methods
+
+    sys.modules.pop(f"wsss.methods.{name}", None)
+    wsss.methods.__path__[:] = wsss.methods.__path__[:1]
+
+
+def test_a_file_dropped_into_a_folder_is_listed_trained_and_in_the_table(wsss, tmp_path, monkeypatch):
+    folder = tmp_path / "mine"
+    folder.mkdir()
+    (folder / "my_method.py").write_text(MY_METHOD)
+    monkeypatch.setenv("WSSS_METHODS", str(folder))
+    try:
+        assert "my_method" in wsss("list")[1]
+        assert "usage: wsss train my_method" in wsss("train", "my_method", "--help")[1]
+        code, text = wsss(
+            "run", "--suite", "smoke", "--labels", "scribbles", "--method", "my_method", "--method", "partial"
+        )
+        assert code == 0 and "cityscapes/scribbles/my_method/0: mIoU student" in text
+        code, text = wsss("report", "--suite", "smoke")
+        assert code == 0 and "Mine" in text
+        table = (tmp_path / "build/results/smoke/tables/main.md").read_text()
+        row = next(line for line in table.splitlines() if "Mine" in line)
+        assert any(character.isdigit() for character in row)
+    finally:
+        forget("my_method")
+
+
+def test_run_plan_report_and_rerun(wsss, tmp_path):
+    code, text = wsss("plan", "--suite", "smoke")
+    assert code == 0 and "5 to run" in text
+    code, text = wsss("run", "--suite", "smoke", "--labels", "scribbles", "--method", "ema")
+    assert code == 0 and "mIoU teacher" in text and "student" in text
+    first = (tmp_path / "build/results/smoke/plan.json").read_bytes()
+    code, text = wsss("run", "--suite", "smoke", "--labels", "scribbles", "--method", "ema")
+    assert code == 0 and "1 of 1 runs are done" in text
+    assert (tmp_path / "build/results/smoke/plan.json").read_bytes() == first
+    code, text = wsss("plan", "--suite", "smoke", "--method", "ema", "--labels", "scribbles")
+    assert "1 done" in text
+    assert wsss("report", "--suite", "smoke")[0] == 0
+    assert (tmp_path / "build/results/smoke/index.html").stat().st_size > 10_000
+    assert wsss("report", "--suite", "smoke", "--check")[0] == 0
+    (tmp_path / "build/results/smoke/tables/main.md").write_text("tampered")
+    code, text = wsss("report", "--suite", "smoke", "--check")
+    assert code == 1 and "main.md is not what" in text
+    code, text = wsss("list", "--labels")
+    assert "derived" in text
+
+
+def test_train_takes_settings_of_method_training_and_network(wsss, tmp_path, monkeypatch):
+    shutil.copytree(tmp_path / "build/data/miniature-tiny", tmp_path / "real")
+    code, text = wsss(
+        "train", "ema", "--dataset", "cityscapes", "--labels", "points", "--data-root", str(tmp_path / "real"),
+        "--method.momentum", "0.5", "--train.steps", "2", "--train.crop", "32", "32", "--network.encoder", "resnet18",
+        "--network.weights", "none", "--seed", "3",
+    )  # fmt: skip
+    assert code == 0 and "cityscapes/points/ema/3: mIoU" in text
+    (run,) = (tmp_path / "build/results/custom-real/runs").rglob("run.json")
+    spec = RunFolder(run.parent).read_record().spec
+    assert spec.config["momentum"] == 0.5 and spec.train.steps == 2 and spec.network.encoder == "resnet18"
+    assert [cell.seed for cell in read_plan(tmp_path / "build/results/custom-real").cells if cell.folder] == [3]
+
+
+def test_a_failed_run_is_told_kept_and_tried_again(wsss, tmp_path, monkeypatch):
+    folder = tmp_path / "mine"
+    folder.mkdir()
+    source = MY_METHOD.replace("2 * value", "value * float('nan')")
+    (folder / "my_failure.py").write_text(source)
+    monkeypatch.setenv("WSSS_METHODS", str(folder))
+    arguments = ("run", "--suite", "smoke", "--labels", "scribbles", "--method", "my_failure", "--method", "partial")
+    try:
+        code, text = wsss(*arguments)
+        assert code == 1
+        assert "cityscapes/scribbles/my_failure/0: FAILED: loss term supervised is not finite at step 0" in text
+        assert "cityscapes/scribbles/partial/0: mIoU" in text
+        (failure,) = (tmp_path / "build").rglob("failure.json")
+        assert "Traceback" in json.loads(failure.read_text())["traceback"]
+        assert "1 failed" in wsss("plan", *arguments[1:])[1]
+        assert wsss("report", "--suite", "smoke")[0] == 0
+        assert "not finite" in (tmp_path / "build/results/smoke/index.html").read_text()
+        assert wsss(*arguments)[0] == 1, "a failure is retried, never cached"
+    finally:
+        forget("my_failure")
+
+
+def test_interrupt_keeps_finished_runs_and_says_so(wsss, tmp_path, monkeypatch):
+    from wsss.benchmark import runner
+
+    real = runner.execute
+
+    def interrupted(run, *rest):
+        if run.cell.method == "ema":
+            raise KeyboardInterrupt
+        return real(run, *rest)
+
+    monkeypatch.setattr(runner, "execute", interrupted)
+    code, text = wsss("run", "--suite", "smoke", "--labels", "scribbles")
+    assert code == 130 and "goes on from the last checkpoint" in text
+    assert len(list((tmp_path / "build").rglob("run.json"))) == 1
+    monkeypatch.undo()
+    monkeypatch.chdir(tmp_path)
+    assert "1 of 3 runs are done" in wsss("run", "--suite", "smoke", "--labels", "scribbles")[1]
+
+
+def test_two_jobs_give_what_one_gives(wsss, tmp_path):
+    for jobs in ("1", "2"):
+        code, _ = wsss("run", "--suite", "smoke", "--labels", "points", "--jobs", jobs, "--results", f"out{jobs}")
+        assert code == 0
+    runs = sorted(path.parent.relative_to(tmp_path / "out1") for path in (tmp_path / "out1").rglob("run.json"))
+    assert len(runs) == 3
+    for run in runs:
+        one, two = (RunFolder(tmp_path / f"out{jobs}" / run) for jobs in (1, 2))
+        assert one.read_record().scores == two.read_record().scores
+
+
+def test_results_of_another_protocol_are_refused(wsss, tmp_path):
+    assert wsss("run", "--suite", "smoke", "--labels", "scribbles", "--method", "partial")[0] == 0
+    plan = tmp_path / "build/results/smoke/plan.json"
+    plan.write_text(json.dumps({**json.loads(plan.read_text()), "protocol": 99}))
+    for command in ("run", "report"):
+        code, text = wsss(command, "--suite", "smoke")
+        assert code == 1 and "protocol 99, this version reads 1" in text
