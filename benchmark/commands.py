@@ -15,6 +15,7 @@ from wsss.benchmark.errors import DatasetError, unknown_name
 from wsss.benchmark.options import Place, Selection
 from wsss.benchmark.suites import SUITES, suite
 from wsss.benchmark.types import LABEL_KINDS
+from wsss.benchmark.workplace import Workplace
 
 if TYPE_CHECKING:
     from wsss.benchmark.planning import Run
@@ -62,7 +63,7 @@ def show_plan(console: Console, selection: Selection, place: Place) -> int:
 
     chosen = suite(selection.suite)
     filters = planning.filters(chosen, selection)
-    runs = planning.plan(chosen, planning.Workplace(results=place.results, data_root=place.data_root), filters)
+    runs = planning.plan(chosen, Workplace(results=place.results, data_root=place.data_root), filters)
     console.print(chosen.title, markup=False)
     table = Table("dataset", "labels", "method", "seed", "state", box=None)
     states: Counter[str] = Counter()

@@ -2,7 +2,6 @@
 
 import time
 from types import TracebackType
-from typing import Self
 
 from rich.console import Console
 from rich.progress import (
@@ -42,7 +41,7 @@ class Display:
                 self._runs = self._bars.add_task("runs", total=total, note="")
             self._stage = self._bars.add_task("starting", total=None, note="")
 
-    def __enter__(self) -> Self:
+    def __enter__(self) -> "Display":
         if self._bars is not None:
             self._bars.start()
         return self

@@ -1,8 +1,7 @@
 """From a suite to its runs: which exist, which cannot, and the fingerprint and folder of each."""
 
 import json
-import os
-from collections.abc import Callable
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from functools import cache, cached_property
 from pathlib import Path
@@ -19,60 +18,7 @@ from wsss.benchmark.spec import NetworkConfig, RunSpec, fingerprint, to_plain
 from wsss.benchmark.suites import FLOOR, Column, Suite
 from wsss.benchmark.supervision import Statistics, Supervision
 from wsss.benchmark.types import LABEL_KINDS, LabelKind
-from wsss.datasets import miniature
-
-OnProgress = Callable[[str, int, int, str], None]
-"""Told (stage, done, total, note)."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Workplace:
-    """Where data, made things and results are."""
-
-    results: Path = Path("build/results")
-    work: Path = Path("build")
-    """For what can be made again: miniature data and derived labels."""
-    data_root: Path | None = None
-    """A folder with a folder per dataset; WSSS_DATA if None."""
-    jobs: int = 1
-    """Processes for making data and labels."""
-
-    def root(self, name: str, suite: Suite) -> Path:
-        """Where a suite expects a dataset.
-
-        Raises:
-            UsageError: A real dataset is wanted and no folder was named, or a miniature one and one was.
-        """
-        if suite.data == "miniature":
-            if self.data_root is not None:
-                raise UsageError(
-                    f"suite {suite.name} is made of miniature data; --data-root is for suites of real data"
-                )
-            return self.work / "data" / f"miniature-{suite.size}" / name
-        folder = self.data_root or os.environ.get("WSSS_DATA")
-        if folder is None:
-            raise UsageError(
-                f"suite {suite.name} needs real data: name the folder that holds {name}/ with --data-root or WSSS_DATA"
-            )
-        return Path(folder) / name
-
-    def open(self, name: str, suite: Suite, on_progress: OnProgress | None = None) -> Dataset:
-        """Open a dataset; with ``on_progress`` the miniature is built first if it is not there.
-
-        Raises:
-            DatasetMissing: The data is not there.
-        """
-        root = self.root(name, suite)
-        adapter = discovery.dataset(name)
-        if suite.data == "miniature" and on_progress is not None:
-            miniature.build(
-                root.parent,
-                name,
-                suite.size,
-                jobs=self.jobs,
-                progress=lambda d, n: on_progress(f"data {name}", d, n, ""),
-            )
-        return adapter(root)
+from wsss.benchmark.workplace import OnProgress, Workplace
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -157,7 +103,7 @@ def methods() -> dict[str, type[Method]]:
 def plan(
     suite: Suite,
     workplace: Workplace,
-    filters: Filters | None = None,
+    filters: Filters = Filters(),
     on_progress: OnProgress | None = None,
     configs: dict[str, Any] | None = None,
 ) -> list[Run]:
@@ -166,29 +112,39 @@ def plan(
     Args:
         suite: What to plan.
         workplace: Where things are.
-        filters: With ``on_progress``, data and labels are made for these runs only.
+        filters: Which runs are meant; what the others need is not made.
         on_progress: If given, miniature data and labels that are missing are made and progress is told.
         configs: Per method name a Config to use in place of the default one.
     """
-    runs: list[Run] = []
+    runs = list(_cells(suite))
+    meant = [run.cell for run in runs if filters.match(run.cell)]
+    data = {cell.dataset for cell in meant}
+    labels = {(cell.dataset, cell.labels, cell.seed) for cell in meant}
+    datasets: dict[str, Dataset | BenchmarkError] = {}
     for column in suite.columns:
-        dataset: Dataset | BenchmarkError
-        wanted = filters is None or not filters.dataset or column.dataset in filters.dataset
+        make = on_progress if column.dataset in data else None
         try:
-            dataset = workplace.open(column.dataset, suite, on_progress if wanted else None)
+            datasets[column.dataset] = workplace.open(column.dataset, suite, make)
         except (DatasetMissing, UsageError) as error:
-            if on_progress is not None and wanted:
+            if make is not None:
                 raise
-            dataset = error
+            datasets[column.dataset] = error
+    planned = []
+    for run in runs:
+        cell = run.cell
+        make = on_progress if (cell.dataset, cell.labels, cell.seed) in labels else None
+        planned.append(_complete(run, datasets[cell.dataset], workplace, make, (configs or {}).get(cell.method)))
+    return planned
+
+
+def _cells(suite: Suite) -> Iterator[Run]:
+    for column in suite.columns:
         for name, method in methods().items():
             kinds: tuple[LabelKind, ...] = ("full",) if method.supervision == "dense" else column.labels
             for kind in kinds:
                 for seed in suite.seeds:
                     cell = Cell(dataset=column.dataset, labels=kind, method=name, seed=seed, folder=None)
-                    run = Run(cell=cell, suite=suite, column=column, method=method)
-                    make = on_progress if filters is None or filters.match(cell) else None
-                    runs.append(_complete(run, dataset, workplace, make, (configs or {}).get(name)))
-    return runs
+                    yield Run(cell=cell, suite=suite, column=column, method=method)
 
 
 def _complete(

@@ -134,6 +134,11 @@ class RunFolder:
             return "failed"
         return "resumable" if self.checkpoint.is_file() else "to run"
 
+    def tidy(self) -> None:
+        """Remove the half-written files that a kill left behind."""
+        for path in self.path.glob(".*.*"):
+            path.unlink()
+
     def write(self, name: str, value: Any) -> None:
         """Write one of the folder's JSON files atomically."""
         write_text(self.path / name, json.dumps(to_plain(value), indent=1, allow_nan=False) + "\n")

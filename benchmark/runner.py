@@ -26,13 +26,14 @@ from wsss.benchmark.evaluate import evaluate, frames_of
 from wsss.benchmark.loader import TrainingSet
 from wsss.benchmark.method import Method, Task
 from wsss.benchmark.networks import image_network
-from wsss.benchmark.planning import OnProgress, Run, Workplace
+from wsss.benchmark.planning import Run
 from wsss.benchmark.provenance import environment, provenance
 from wsss.benchmark.records import Counts, Record, RunFolder, replacing, write_text
 from wsss.benchmark.spec import EvalConfig, RunSpec, from_plain
 from wsss.benchmark.statistics import iou, miou
 from wsss.benchmark.trainer import Runtime, peak_memory_mb, train
 from wsss.benchmark.types import Frame
+from wsss.benchmark.workplace import OnProgress, Workplace
 
 SAMPLES = 3
 """Frames per dataset whose predictions are kept for the qualitative figure, evenly spaced over the split."""
@@ -49,6 +50,7 @@ def execute(run: Run, results: Path, runtime: Runtime, on_progress: OnProgress, 
         raise BenchmarkError(f"{run.cell}: its data or labels are not there yet")
     if folder.finished:
         return folder.read_record()
+    folder.tidy()
     folder.write("spec.json", run.spec)
     started = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
     if runtime.threads:

@@ -13,13 +13,14 @@ from wsss.benchmark import discovery, planning
 from wsss.benchmark.console import Display
 from wsss.benchmark.errors import BenchmarkError, UsageError, unknown_name
 from wsss.benchmark.options import Execution, Place, Selection
-from wsss.benchmark.planning import Filters, Run, Workplace
+from wsss.benchmark.planning import Filters, Run
 from wsss.benchmark.records import Record
 from wsss.benchmark.runner import execute_all
 from wsss.benchmark.spec import EvalConfig, NetworkConfig, TrainConfig
 from wsss.benchmark.suites import SUITES, Column, Suite, suite
 from wsss.benchmark.trainer import Runtime
 from wsss.benchmark.types import LABEL_KINDS, WEAK_KINDS
+from wsss.benchmark.workplace import Workplace
 
 
 def run_suite(console: Console, selection: Selection, place: Place, execution: Execution) -> int:

@@ -11,7 +11,6 @@ hence exact in float64 whatever the order of summation: every machine draws the 
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, Float, Float64, Int, Num
@@ -41,11 +40,21 @@ class Estimate:
 
 @dataclass(frozen=True, kw_only=True)
 class Scores:
-    """IoU of one method on one split, observed and in every bootstrap draw; NaN where a class is absent."""
+    """IoU of one method on one split, observed and in every bootstrap draw; NaN where a class is absent.
+
+    Means are over the same classes in every draw: a class that a draw happens to lack keeps its observed IoU there.
+    Leaving it out instead would change what is averaged from draw to draw. In a simulation of splits with rare classes
+    that makes intervals up to twice as wide for 1 to 2 points of coverage (0.92-0.95 against 0.90-0.94).
+    """
 
     observed: Float64[np.ndarray, "seeds classes"]
     draws: Float64[np.ndarray, "seeds draws classes"]
     scenes: int
+
+    @property
+    def means(self) -> Float64[np.ndarray, "seeds draws"]:
+        """The mean over classes in every draw."""
+        return mean_present(np.where(np.isnan(self.draws), self.observed[:, None], self.draws))
 
     def seeds(self, keep: Sequence[int]) -> "Scores":
         """The same scores for the seeds at the positions ``keep``."""
@@ -131,7 +140,7 @@ def mean_estimate(scores: Scores, resample_seeds: bool = False) -> Estimate:
         scores: Of one method.
         resample_seeds: Draw seeds with replacement too, so that the interval also covers the choice of seeds.
     """
-    draws = mean_present(scores.draws)
+    draws = scores.means
     number = len(draws)
     if resample_seeds:
         chosen = stream(0, "statistics", "seed bootstrap").integers(number, size=draws.shape)
@@ -154,22 +163,17 @@ def class_estimates(scores: Scores) -> list[Estimate]:
 def difference(a: Scores, b: Scores) -> Estimate:
     """Mean IoU of ``a`` minus that of ``b``, paired: the same seeds in the same order, the same drawn scenes.
 
-    A class that vanishes from a draw is absent there for both. The p-value is twice the smaller share of
-    draws on either side of zero, at least 1 / draws and at most 1; NaN with fewer than two scenes.
+    The p-value is twice the smaller share of draws on either side of zero, at least 1 / draws and at most 1; NaN with
+    fewer than two scenes.
 
     Raises:
         ValueError: The two were not resampled alike.
     """
     if a.draws.shape != b.draws.shape or a.scenes != b.scenes:
         raise ValueError(f"difference: {a.draws.shape} and {b.draws.shape} are not a pair")
-
-    def paired(left: Any, right: Any) -> Any:
-        gone = np.isnan(left) | np.isnan(right)
-        return mean_present(np.where(gone, np.nan, left)) - mean_present(np.where(gone, np.nan, right))
-
-    draws = paired(a.draws, b.draws).mean(axis=0)
+    draws = (a.means - b.means).mean(axis=0)
     low, high = interval(draws, a.scenes)
-    value = float(paired(a.observed, b.observed).mean())
+    value = float((mean_present(a.observed) - mean_present(b.observed)).mean())
     p = float("nan") if np.isnan(low) else two_sided_p(draws)
     return Estimate(value=value, low=low, high=high, seeds=len(a.observed), scenes=a.scenes, p=p)
 

@@ -25,9 +25,11 @@ _TRIES = 20
 
 
 def depth_of(mask: Mask) -> Depth:
-    """Distance of every pixel of a mask to its outside; beyond the border of the array is outside."""
-    padded = np.pad(mask, 1).astype(np.uint8)
-    return cv2.distanceTransform(padded, cv2.DIST_L2, cv2.DIST_MASK_PRECISE)[1:-1, 1:-1]
+    """Distance of every pixel of a mask to its outside; beyond the border of the array is outside.
+
+    SciPy's, because OpenCV's precise transform differs in its last bits from call to call.
+    """
+    return ndimage.distance_transform_edt(np.pad(mask, 1))[1:-1, 1:-1].astype(np.float32)
 
 
 def number_pieces(mask: Mask) -> Int32[np.ndarray, "h w"]:
@@ -103,10 +105,11 @@ def _curve(
     knots = np.array([(0, 0), frame @ (centre - start), (length, 0)])
     stops = rng.uniform(0.2, 0.8, size=2) * length
     via = np.stack([stops, _parabola(knots, stops)], axis=1) @ frame + start + rng.normal(0, spread, (2, 2))
-    snapped = [ridge[np.argmin(((ridge - point) ** 2).sum(axis=1))] for point in via]
+    snapped = [ridge[np.argmin(((ridge - point) ** 2).sum(axis=1))] for point in np.round(via, 4)]
     knots = np.concatenate([knots, (np.array(snapped) - start) @ frame.T])
     places = np.linspace((0.5 - drawn / 2) * length, (0.5 + drawn / 2) * length, 100)
-    return np.stack([places, _parabola(knots, places)], axis=1) @ frame + start
+    # Linear algebra differs in its last bits from process to process; on a tie such a bit would move a pixel.
+    return np.round(np.stack([places, _parabola(knots, places)], axis=1) @ frame + start, 4)
 
 
 def _farthest(candidates: Pixels, point: Int64[np.ndarray, "2"]) -> Int64[np.ndarray, "2"]:

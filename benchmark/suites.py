@@ -41,7 +41,7 @@ class Suite:
 
 MINIATURE = "Miniature data: procedural scenes in the datasets' native formats, not the datasets themselves"
 
-_MINIATURE_TRAINING = TrainConfig(steps=400, crop=(128, 192))
+_MINIATURE_TRAINING = TrainConfig(steps=250, crop=(128, 192))
 
 SMOKE = Suite(
     name="smoke",
@@ -77,7 +77,7 @@ CAMVID = Suite(
     name="camvid",
     title="Real images: CamVid, split by drive (train 0016E5 and 0001TP, scored on 0006R0), derived weak labels",
     data="real",
-    columns=(Column(dataset="camvid", labels=("scribbles",), train=TrainConfig(steps=400, crop=(256, 320))),),
+    columns=(Column(dataset="camvid", labels=("scribbles",), train=TrainConfig(steps=400, crop=(192, 256))),),
     seeds=(0, 1, 2),
 )
 

@@ -7,6 +7,7 @@ import resource
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from pickle import UnpicklingError
 from typing import Any
 
 import torch
@@ -51,11 +52,19 @@ class Runtime:
 
 @dataclass(kw_only=True)
 class _State:
-    """What a checkpoint holds beside the weights."""
+    """What a checkpoint holds beside the weights, and the losses since the last row of the curve."""
 
     step: int = 0
     seconds: float = 0.0
-    curve: list[dict[str, float]] = field(default_factory=list)
+    curve: list[dict[str, int | float]] = field(default_factory=list)
+    losses: dict[str, list[float]] = field(default_factory=dict)
+
+    def close(self, step: int, steps: int, lr: float) -> dict[str, float]:
+        """Add a row to the curve: the mean of every term since the row before, which is returned too."""
+        means = {name: sum(values) / len(values) for name, values in self.losses.items()}
+        self.curve.append({"step": step, "progress": step / steps, "lr": lr, **means})
+        self.step, self.losses = step, {}
+        return means
 
 
 def train(
@@ -86,13 +95,10 @@ def train(
     module.mark_forward_method("losses")
 
     interval = max(1, steps // 200)
-    sums: dict[str, list[float]] = {}
     saved = begun = time.monotonic()
     module.train()
-    for step, batch in enumerate(
-        batches(training, config, spec.seed, state.step, runtime.workers, fabric.device.type == "cuda"),
-        state.step,
-    ):
+    ahead = batches(training, config, spec.seed, state.step, runtime.workers, fabric.device.type == "cuda")
+    for step, batch in enumerate(ahead, state.step):
         torch.manual_seed(seed_of(spec.seed, "step", step))  # dropout and whatever else a method draws
         for group, base in zip(optimiser.param_groups, bases, strict=True):
             group["lr"] = base * lr_factor(config, step)
@@ -107,21 +113,12 @@ def train(
         method.after_step(step + 1)
 
         for name, value in {**terms, "total": loss}.items():
-            sums.setdefault(name, []).append(float(value.detach()))
-        if (step + 1) % interval == 0 or step + 1 == steps:
-            means = {name: sum(values) / len(values) for name, values in sums.items()}
-            state.curve.append(
-                {
-                    "step": step + 1,
-                    "progress": (step + 1) / steps,
-                    "lr": optimiser.param_groups[0]["lr"],
-                    **means,
-                }
-            )
-            state.step, sums = step + 1, {}
-            on_step(step + 1, steps, means)
-            if time.monotonic() - saved >= runtime.checkpoint_seconds or step + 1 == steps:
-                now = time.monotonic()
+            state.losses.setdefault(name, []).append(float(value.detach()))
+        last = step + 1 == steps
+        if last or (step + 1) % interval == 0:
+            on_step(step + 1, steps, state.close(step + 1, steps, optimiser.param_groups[0]["lr"]))
+            now = time.monotonic()
+            if last or now - saved >= runtime.checkpoint_seconds:
                 state.seconds, begun, saved = state.seconds + now - begun, now, now
                 _save(folder, method, optimiser, state)
     return {"train": state.seconds, "images_per_second": steps * config.batch / max(state.seconds, 1e-9)}
@@ -176,8 +173,9 @@ def _resume(folder: RunFolder, method: Method, optimiser: torch.optim.Optimizer,
         checkpoint = torch.load(folder.checkpoint, map_location="cpu", weights_only=True)
         method.load_state_dict(checkpoint["method"])
         optimiser.load_state_dict(checkpoint["optimiser"])
-        return _State(**checkpoint["state"])
-    except Exception as error:  # zip, unpickling, key and shape errors have no common base
+        state = checkpoint["state"]
+    except (OSError, EOFError, RuntimeError, KeyError, TypeError, ValueError, UnpicklingError) as error:
         raise BenchmarkError(
             f"{folder.checkpoint} is damaged ({type(error).__name__}); delete it and the run starts anew"
         ) from error
+    return _State(**state)

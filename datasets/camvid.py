@@ -14,7 +14,7 @@ import numpy as np
 from jaxtyping import UInt8
 
 from wsss.benchmark.dataset import Dataset, DatasetMissing
-from wsss.benchmark.errors import DatasetError
+from wsss.benchmark.errors import DatasetError, UsageError
 from wsss.benchmark.types import WEAK_KINDS, Classes, Frame, Scene, Split, WeakKind
 from wsss.datasets._files import check_pairs, count_unknown, image_size, listing, lookup_table, read_ids, read_image
 
@@ -93,6 +93,8 @@ camvid/
 
     def scenes(self, split: Split) -> Sequence[Scene]:
         """Blocks of ten seconds of the split's drives."""
+        if split not in DRIVES:
+            raise UsageError(f"CamVid has no split {split!r}; known are {', '.join(DRIVES)}")
         scenes = tuple(self._blocks(DRIVES[split]))
         if not scenes:
             drives = " or ".join(f"{drive}_*" for drive in DRIVES[split])

@@ -1,6 +1,7 @@
 """Small trees in the native formats of the datasets, a few kilobytes each, for tests to read and to damage."""
 
 import json
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -105,3 +106,10 @@ def write_camvid(root: Path, *, flat: bool, frames: dict[str, tuple[str, ...]] =
             write_png(root / image, picture(seed))
             write_png(root / (f"{folder}annot" if flat else f"{folder}/labels") / f"{name}.png", camvid_ids())
     return root
+
+
+WRITERS = {
+    "camvid": partial(write_camvid, flat=True),
+    "cityscapes": partial(write_cityscapes, video=True, coarse=True),
+}
+"""Per adapter, the fullest tree of its format: ``WRITERS[name](root)`` writes it into ``root`` and returns that."""

@@ -16,8 +16,9 @@ COUNTS = Counts(image_ids=["a", "b"], scene_ids=["s", "s"], tables={"student": n
 
 def record(**changes):
     values = {
-        "spec": spec(), "fingerprint": "0" * 8, "suite": "toy", "method": {}, "dataset": {}, "labels": {}, "digests": {},
-        "scores": {"student": {"miou": 0.5, "classes": [0.5, None]}}, "parameters": 1, "seconds": {"train": 1.0},
+        "spec": spec(), "fingerprint": "0" * 8, "suite": "toy", "method": {}, "dataset": {}, "labels": {},
+        "digests": {}, "scores": {"student": {"miou": 0.5, "classes": [0.5, None]}}, "parameters": 1,
+        "seconds": {"train": 1.0},
         "peak_memory_mb": 1.0, "provenance": {}, "command": "wsss", "started": "2026-01-01",
     }  # fmt: skip
     return Record(**{**values, **changes})

@@ -86,7 +86,7 @@ def test_canonical_text_refuses_what_json_cannot_say():
 
 
 @pytest.mark.parametrize(
-    "bad", [{"steps": 0}, {"batch": 0}, {"crop": (0, 8)}, {"scale": (0.0, 1.0)}, {"scale": (2, 1)}]
+    "bad", [{"steps": 0}, {"batch": 0}, {"crop": (0, 8)}, {"scale": (0.0, 1.0)}, {"scale": (2.0, 1.0)}]
 )
 def test_impossible_settings_are_refused(bad):
     with pytest.raises(UsageError, match="TrainConfig"):

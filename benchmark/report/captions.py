@@ -48,8 +48,8 @@ def scene_notes(results: Results, columns: Sequence[Column]) -> list[str]:
             notes.append(f"{results.dataset_title(name)}: only {scenes} scenes; intervals are optimistic.")
         if runs and scenes > 1 and (rare := _rare(results, name)):
             notes.append(
-                f"{results.dataset_title(name)}: {', '.join(rare)} in fewer than {RARE_SCENES} scenes. A "
-                f"draw without such a class leaves it out of the mean, which stretches the interval."
+                f"{results.dataset_title(name)}: {', '.join(rare)} in fewer than {RARE_SCENES} scenes; a "
+                f"draw without such a class keeps its observed IoU."
             )
     return notes
 

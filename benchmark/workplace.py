@@ -1,0 +1,65 @@
+"""Where data, made things and results are, and how a dataset is opened there."""
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from wsss.benchmark import discovery
+from wsss.benchmark.dataset import Dataset
+from wsss.benchmark.errors import UsageError
+from wsss.benchmark.suites import Suite
+from wsss.datasets import miniature
+
+OnProgress = Callable[[str, int, int, str], None]
+"""Told (stage, done, total, note)."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Workplace:
+    """Where data, made things and results are."""
+
+    results: Path = Path("build/results")
+    work: Path = Path("build")
+    """For what can be made again: miniature data and derived labels."""
+    data_root: Path | None = None
+    """A folder with a folder per dataset; WSSS_DATA if None."""
+    jobs: int = 1
+    """Processes for making data and labels."""
+
+    def root(self, name: str, suite: Suite) -> Path:
+        """Where a suite expects a dataset.
+
+        Raises:
+            UsageError: A real dataset is wanted and no folder was named, or a miniature one and one was.
+        """
+        if suite.data == "miniature":
+            if self.data_root is not None:
+                raise UsageError(
+                    f"suite {suite.name} is made of miniature data; --data-root is for suites of real data"
+                )
+            return self.work / "data" / f"miniature-{suite.size}" / name
+        folder = self.data_root or os.environ.get("WSSS_DATA")
+        if folder is None:
+            raise UsageError(
+                f"suite {suite.name} needs real data: name the folder that holds {name}/ with --data-root or WSSS_DATA"
+            )
+        return Path(folder) / name
+
+    def open(self, name: str, suite: Suite, on_progress: OnProgress | None = None) -> Dataset:
+        """Open a dataset; with ``on_progress`` the miniature is built first if it is not there.
+
+        Raises:
+            DatasetMissing: The data is not there.
+        """
+        root = self.root(name, suite)
+        adapter = discovery.dataset(name)
+        if suite.data == "miniature" and on_progress is not None:
+            miniature.build(
+                root.parent,
+                name,
+                suite.size,
+                jobs=self.jobs,
+                progress=lambda d, n: on_progress(f"data {name}", d, n, ""),
+            )
+        return adapter(root)

@@ -1,0 +1,149 @@
+"""Measures the hot paths and prints one Markdown table: `python tests/perf.py [name ...]`.
+
+A benchmark is a function whose docstring says what is measured; a baseline does the same work in the plain way.
+"""
+
+import inspect
+import sys
+import tempfile
+import timeit
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+from fake_results import write_suite
+from lightning_fabric import Fabric
+from toy import spec
+
+from wsss.benchmark import discovery, labels, statistics
+from wsss.benchmark.errors import unknown_name
+from wsss.benchmark.evaluate import evaluate
+from wsss.benchmark.loader import TrainingSet
+from wsss.benchmark.records import RunFolder
+from wsss.benchmark.report import build as build_report
+from wsss.benchmark.runner import build
+from wsss.benchmark.suites import QUICK
+from wsss.benchmark.supervision import Supervision
+from wsss.benchmark.trainer import Runtime, train
+from wsss.datasets import miniature
+
+COLUMN = QUICK.columns[0]
+Result = tuple[float, str, float | None]  # a number, its unit, and what the baseline reaches
+FOLDER = tempfile.TemporaryDirectory(prefix="wsss-perf-")
+
+
+def seconds(work, repeat=1) -> float:
+    """The fastest of ``repeat`` runs."""
+    return min(timeit.repeat(work, number=1, repeat=repeat))
+
+
+@cache
+def tiny():
+    """The tiny miniature of Cityscapes, its prepared scribbles, and the seconds that building it took."""
+    took = seconds(lambda: miniature.build(Path(FOLDER.name), "cityscapes", "tiny", jobs=1))
+    dataset = discovery.dataset("cityscapes")(Path(FOLDER.name) / "cityscapes")
+    supervision = Supervision(dataset, "scribbles", 0, Path(FOLDER.name) / "labels")
+    supervision.prepare()
+    return dataset, supervision, took
+
+
+def derived(kind: str, size: tuple[int, int]) -> Result:
+    dataset = tiny()[0]
+    frame = next(dataset.labelled("train"))[1]
+    enlarge = lambda ids: cv2.resize(ids, size[::-1], interpolation=cv2.INTER_NEAREST)  # noqa: E731
+    dense, instances = enlarge(dataset.dense(frame)), enlarge(dataset.instances(frame))
+    return seconds(lambda: labels.derive(kind, dense, instances, seed=0, key="perf"), repeat=3), "s", None
+
+
+def scribbles(size=(1024, 2048)) -> Result:
+    """Scribbles of one image of 1024 x 2048, a miniature street enlarged"""
+    return derived("scribbles", size)
+
+
+def points(size=(1024, 2048)) -> Result:
+    """Points of the same image"""
+    return derived("points", size)
+
+
+def coarse(size=(1024, 2048)) -> Result:
+    """Coarse labels of the same image"""
+    return derived("coarse", size)
+
+
+def loader(samples=40) -> Result:
+    """Augmented samples of the tiny miniature, one process; baseline: scribbles derived for every sample"""
+    dataset, supervision, _ = tiny()
+    training = TrainingSet(supervision, COLUMN.train, 0)
+    keys = [(step, 0, step % len(training)) for step in range(samples)]
+    cached = seconds(lambda: [training[key] for key in keys])
+    again = seconds(lambda: [dataset.weak(training.frames[index], "scribbles", 0) for _, _, index in keys])
+    return samples / cached, "samples/s", samples / (cached + again)
+
+
+def floor(steps: int):
+    """The floor with the suites' network and training on the miniature, and its specification."""
+    run = spec(dataset="cityscapes", train=replace(COLUMN.train, steps=steps), network=COLUMN.network)
+    return build(discovery.method(run.method), run, tiny()[0]), run
+
+
+def training(steps=20) -> Result:
+    """A step of the floor with its loading, at the miniature's crop; outside: all but the network forth and back"""
+    method, run = floor(steps)
+    image = torch.rand(run.train.batch, 3, *run.train.crop)
+    alone = seconds(lambda: [method.train().predict(image).mean().backward() for _ in range(steps)], repeat=2)
+    data, folder = TrainingSet(tiny()[1], run.train, run.seed), RunFolder(Path(tempfile.mkdtemp(dir=FOLDER.name)))
+    fabric, runtime = Fabric(accelerator="cpu", devices=1), Runtime(device="cpu")
+    took = train(method, data, run, folder, fabric, runtime, lambda *news: None)["train"]
+    return 1000 * took / steps, f"ms, {1 - alone / took:.0%} outside the network", None
+
+
+def evaluation() -> Result:
+    """Predicting and counting the validation images of the tiny miniature, 64 x 128 each"""
+    method, run = floor(1)
+    networks, dataset = method.eval().predictors(), tiny()[0]
+    score = lambda: evaluate(networks, dataset, run.evaluate, torch.device("cpu"), set(), lambda *news: None)  # noqa: E731
+    return len(list(dataset.labelled("val"))) / seconds(score, repeat=3), "images/s", None
+
+
+def bootstrap(images=4000, draws=2000) -> Result:
+    """2,000 draws of 4,000 images, 25 classes, 3 seeds; baseline: 20 draws that copy the images drawn, times 100"""
+    counts = np.random.default_rng(0).integers(0, 2000, (3, images, 25, 3))
+    taken = np.random.default_rng(1).integers(0, images, (20, images))
+    product = seconds(lambda: statistics.resample(counts, statistics.scene_weights(images, draws)))
+    loop = seconds(lambda: [statistics.iou(counts[:, rows].sum(1)) for rows in taken])
+    return product, "s", loop * draws / len(taken)
+
+
+def report() -> Result:
+    """All tables, figures and the page of an invented suite of 2 datasets, 5 methods and 3 seeds"""
+    suite = write_suite(Path(tempfile.mkdtemp(dir=FOLDER.name)))
+    return seconds(lambda: build_report(suite)), "s", None
+
+
+def frames() -> Result:
+    """Labelled frames of the tiny miniature with their snippets, rendered and written by one process"""
+    return sum(1 for split in ("train", "val") for _ in tiny()[0].labelled(split)) / tiny()[2], "frames/s", None
+
+
+BENCHMARKS = {
+    f.__name__: f for f in (scribbles, points, coarse, loader, training, evaluation, bootstrap, report, frames)
+}
+
+
+def main(names: list[str]) -> None:
+    """Print the rows of the benchmarks named, all by default."""
+    if unknown := set(names) - BENCHMARKS.keys():
+        raise SystemExit(str(unknown_name("benchmark", unknown.pop(), BENCHMARKS)))
+    print(f"| benchmark | measured, {torch.get_num_threads()} threads | value | baseline | value / baseline |")
+    print("|---|---|---:|---:|---:|")
+    for name in names or BENCHMARKS:
+        value, unit, baseline = BENCHMARKS[name]()
+        plain = f"{baseline:.3g} {unit} | {value / baseline:.3g}" if baseline else " | "
+        print(f"| {name} | {inspect.getdoc(BENCHMARKS[name])} | {value:.3g} {unit} | {plain} |", flush=True)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,82 @@
+"""A kill at any moment loses nothing and doubles nothing: the rerun ends with the bytes of an undisturbed run."""
+
+import multiprocessing
+import os
+import signal
+from functools import partial
+
+import pytest
+
+from wsss.benchmark import running
+from wsss.benchmark.cli import main
+from wsss.benchmark.console import Display
+from wsss.benchmark.records import RunFolder
+from wsss.benchmark.trainer import Runtime
+
+COMMAND = ["run", "--suite", "smoke", "--labels", "scribbles", "--method", "ema"]
+
+
+def die():
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def at_news(stage, count, display, name, done, total, note):
+    """Stands in for Display.stage: dies when a stage has come so far."""
+    if stage in name and done >= count:
+        die()
+
+
+def run(folder, where):
+    """Run the suite in a process of its own that dies at a chosen moment, or never."""
+    os.chdir(folder)
+    running.Runtime = partial(Runtime, checkpoint_seconds=0.0)  # a checkpoint at every chance
+    if where == "before run.json":
+        RunFolder.finish = lambda self, record: die()
+    elif where == "before counts.npz":
+        RunFolder.write_counts = lambda self, counts: die()
+    elif where != "never":
+        stage, count = where.split()
+        Display.stage = lambda self, *news: at_news(stage, int(count), self, *news)
+    main(COMMAND)
+
+
+def process(folder, where):
+    child = multiprocessing.get_context("spawn").Process(target=run, args=(folder, where))
+    child.start()
+    child.join(300)
+    return child.exitcode
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory, tiny_miniature):
+    folder = desk(tmp_path_factory.mktemp("undisturbed"), tiny_miniature)
+    assert process(folder, "never") == 0
+    return contents(folder)
+
+
+def desk(folder, tiny_miniature):
+    (folder / "build" / "data").mkdir(parents=True)
+    (folder / "build" / "data" / "miniature-tiny").symlink_to(tiny_miniature.parent)
+    return folder
+
+
+def contents(folder):
+    """Every file that a report reads, by relative path; run.json only by its scores, since it tells the time."""
+    (record,) = (folder / "build" / "results").rglob("run.json")
+    files = {
+        str(path.relative_to(folder)): path.read_bytes()
+        for path in sorted((folder / "build" / "results").rglob("*"))
+        if path.is_file() and path.name != "run.json"
+    }
+    return files, RunFolder(record.parent).read_record().scores
+
+
+@pytest.mark.parametrize(
+    "where", ["labels 3", "train 1", "train 5", "evaluate 2", "before counts.npz", "before run.json"]
+)
+def test_after_a_kill_the_same_command_ends_as_if_nothing_had_happened(tmp_path, tiny_miniature, undisturbed, where):
+    folder = desk(tmp_path, tiny_miniature)
+    assert process(folder, where) == -signal.SIGKILL
+    assert not list(folder.rglob("run.json"))
+    assert process(folder, "never") == 0
+    assert contents(folder) == undisturbed
