@@ -29,7 +29,8 @@ def depth_of(mask: Mask) -> Depth:
 
     SciPy's, because OpenCV's precise transform differs in its last bits from call to call.
     """
-    return ndimage.distance_transform_edt(np.pad(mask, 1))[1:-1, 1:-1].astype(np.float32)
+    depth = np.asarray(ndimage.distance_transform_edt(np.pad(mask, 1)), np.float32)
+    return depth[1:-1, 1:-1]
 
 
 def number_pieces(mask: Mask) -> Int32[np.ndarray, "h w"]:

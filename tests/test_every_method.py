@@ -4,6 +4,7 @@ import ast
 import dataclasses
 import inspect
 from dataclasses import replace
+from typing import Any
 
 import pytest
 import torch
@@ -30,6 +31,10 @@ def make(name, task):
     return cls(cls.Config(), task)
 
 
+def total(terms):
+    return torch.stack(list(terms.values())).sum()
+
+
 def disturbed(name, sharpness=SURE):
     """A method whose frozen networks differ from the trained ones, as they do in the midst of training."""
     method = make(name, pixelwise_task(sharpness=sharpness))
@@ -49,14 +54,17 @@ def test_says_who_it_is(name):
 
 
 def test_config_is_frozen_documented_and_plain(name):
-    config = discovery.method(name).Config
-    assert dataclasses.is_dataclass(config) and config.__dataclass_params__.frozen
-    assert from_plain(config, to_plain(config())) == config()
-    body = ast.parse(inspect.getsource(config)).body[0].body
-    for place, node in enumerate(body):
+    config: Any = discovery.method(name).Config
+    defaults = config()
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        defaults.anything = 1
+    assert from_plain(config, to_plain(defaults)) == defaults
+    (cls,) = ast.parse(inspect.getsource(config)).body
+    assert isinstance(cls, ast.ClassDef)
+    for place, node in enumerate(cls.body):
         if isinstance(node, ast.AnnAssign):
-            documented = place + 1 < len(body) and isinstance(body[place + 1], ast.Expr)
-            assert documented, f"{name}.Config.{node.target.id} has no docstring below it"
+            documented = place + 1 < len(cls.body) and isinstance(cls.body[place + 1], ast.Expr)
+            assert documented, f"{name}.Config: {ast.unparse(node)} has no docstring below it"
 
 
 def test_losses_are_finite_named_scalars(name):
@@ -80,7 +88,7 @@ def test_every_term_moves_a_trainable_weight(name):
 
 def test_gradient_reaches_every_trainable_weight_and_no_other(name):
     method = disturbed(name)
-    sum(method.losses(batch(), 1.0).values()).backward()
+    total(method.losses(batch(), 1.0)).backward()
     for path, parameter in method.named_parameters():
         assert (parameter.grad is not None) == parameter.requires_grad, path
 
@@ -110,7 +118,7 @@ def test_a_batch_without_labels_is_finite(name):
     given = batch()
     for labels, valid in ((IGNORE, True), (IGNORE, False), (0, True)):
         empty = replace(given, labels=torch.full_like(given.labels, labels), valid=torch.full_like(given.valid, valid))
-        loss = sum(method.losses(empty, 1.0).values())
+        loss = total(method.losses(empty, 1.0))
         loss.backward()
         assert bool(torch.isfinite(loss))
         assert all(bool(torch.isfinite(p.grad).all()) for p in method.parameters() if p.grad is not None)

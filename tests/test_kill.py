@@ -3,7 +3,7 @@
 import multiprocessing
 import os
 import signal
-from functools import partial
+from functools import partial, partialmethod
 
 import pytest
 
@@ -20,7 +20,7 @@ def die():
     os.kill(os.getpid(), signal.SIGKILL)
 
 
-def at_news(stage, count, display, name, done, total, note):
+def at_news(display, stage, count, name, done, total, note):
     """Stands in for Display.stage: dies when a stage has come so far."""
     if stage in name and done >= count:
         die()
@@ -36,7 +36,7 @@ def run(folder, where):
         RunFolder.write_counts = lambda self, counts: die()
     elif where != "never":
         stage, count = where.split()
-        Display.stage = lambda self, *news: at_news(stage, int(count), self, *news)
+        setattr(Display, "stage", partialmethod(at_news, stage, int(count)))  # noqa: B010
     main(COMMAND)
 
 
