@@ -141,10 +141,14 @@ def _show_splits(console: Console, dataset: Dataset) -> None:
     """Read every labelled frame of a dataset once, so that «whole» means whole."""
     for split in ("train", "val"):
         frames = list(dataset.labelled(split))
+        unknown: Counter[int] = Counter()
         for _, frame in frames:
+            unknown.update(dataset.unknown_ids(frame))
             dense, image = dataset.dense(frame), dataset.image(frame)
             if dense is None or dense.shape != image.shape[:2]:
                 raise DatasetError(f"{frame.image}: its label is missing or of another size than the image")
+        for found, pixels in sorted(unknown.items()):
+            console.print(f"{split}: {pixels} pixels carry the unknown id {found} and are ignored", highlight=False)
         scenes = {scene.id for scene, _ in frames}
         console.print(f"{split}: {len(frames)} labelled images in {len(scenes)} scenes, all readable", highlight=False)
 

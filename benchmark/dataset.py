@@ -106,6 +106,10 @@ class Dataset(ABC):
         """Where the weak labels of a kind come from, for the record: ``derived`` or the name of an official set."""
         return f"derived (labels.py version {labels.VERSION})"
 
+    def unknown_ids(self, frame: Frame) -> dict[int, int]:
+        """Pixels per id of a frame's annotation that the format does not define; they are read as IGNORE."""
+        return {}
+
     def cameras(self, scene: Scene) -> tuple[Camera | None, ...]:
         """One camera per frame of the scene, None where calibration is unknown."""
         return (None,) * len(scene.frames)

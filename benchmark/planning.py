@@ -204,18 +204,22 @@ def _impossible(method: type[Method], dataset: Dataset, kind: LabelKind) -> str 
 def write_plan(suite: Suite, runs: list[Run], filters: Filters, results: Path) -> None:
     """Write the plan that the report reads; cells that the filters leave out keep what an earlier plan knew of them."""
     folder = results / suite.name
-    earlier: dict[tuple, Cell] = {}
-    if (folder / "plan.json").is_file():
-        earlier = {_identity(cell): cell for cell in read_plan(folder).cells}
-    cells = [run.cell if filters.match(run.cell) else earlier.get(_identity(run.cell), run.cell) for run in runs]
-    used = dict.fromkeys(cell.dataset for cell in cells)
+    earlier = read_plan(folder) if (folder / "plan.json").is_file() else None
+    cells = {} if earlier is None else {_identity(cell): cell for cell in earlier.cells}
+    meant = {_identity(run.cell): run.cell for run in runs if filters.match(run.cell)}
+    if suite.grows:
+        cells = {**cells, **meant}
+    else:
+        cells = {key: meant.get(key) or cells.get(key, run.cell) for run in runs if (key := _identity(run.cell))}
+    named = {cell.method for cell in cells.values()}
+    used = dict.fromkeys(cell.dataset for cell in cells.values())
     plan = Plan(
         suite=suite.name,
         title=suite.title,
         data=suite.data,
-        methods={run.cell.method: describe_method(run.method) for run in runs},
+        methods={name: describe_method(cls) for name, cls in methods().items() if name in named},
         datasets={name: describe_dataset(discovery.dataset(name)) for name in used},
-        cells=tuple(cells),
+        cells=tuple(cells.values()),
     )
     write_text(folder / "plan.json", json.dumps(to_plain(plan), indent=1) + "\n")
 

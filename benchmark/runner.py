@@ -5,11 +5,14 @@ from the last checkpoint, evaluates again, or finds ``run.json`` and returns at 
 """
 
 import datetime
+import os
+import threading
 import time
 import traceback
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
+from multiprocessing.connection import wait
 from pathlib import Path
 from typing import Any
 
@@ -196,7 +199,7 @@ def execute_all(
             except Exception as error:
                 yield run, error
         return
-    with ProcessPoolExecutor(workplace.jobs, mp_context=get_context("spawn")) as pool:
+    with ProcessPoolExecutor(workplace.jobs, get_context("spawn"), initializer=_die_with_parent) as pool:
         waiting = {pool.submit(execute, run, workplace.results, runtime, _silent, command_of(run)): run for run in runs}
         try:
             for done in as_completed(waiting):
@@ -209,6 +212,18 @@ def execute_all(
 
 def _named(run: Run, on_progress: OnProgress) -> OnProgress:
     return lambda stage, done, total, note: on_progress(f"{run.name} {stage}", done, total, note)
+
+
+def _die_with_parent() -> None:
+    """End this worker when its parent is killed: an orphan would train on beside the command that is run next."""
+    parent = parent_process()
+    assert parent is not None
+
+    def watch() -> None:
+        wait([parent.sentinel])
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
 
 
 def _silent(*news: Any) -> None:

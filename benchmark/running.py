@@ -47,7 +47,7 @@ def train_one(console: Console, method: str, arguments: list[str]) -> int:
     )  # fmt: skip
     custom = Suite(
         name=f"custom-{data}", title=f"Runs of `wsss train` on {data} data", data=data, columns=(column,),
-        seeds=(chosen.seed,),
+        seeds=(chosen.seed,), grows=True,
     )  # fmt: skip
     command = shlex.join(["wsss", "train", method, *arguments])
     filters = Filters(method=(method,))

@@ -37,6 +37,8 @@ class Suite:
     seeds: tuple[int, ...]
     size: Literal["full", "tiny"] = "full"
     """Of the miniature."""
+    grows: bool = False
+    """Whether runs of earlier calls stay in the plan: for single runs that a user collects in one table."""
 
 
 MINIATURE = "Miniature data: procedural scenes in the datasets' native formats, not the datasets themselves"

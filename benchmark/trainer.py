@@ -162,8 +162,10 @@ def _save(folder: RunFolder, method: Method, optimiser: Any, state: _State) -> N
         "optimiser": optimiser.state_dict(),
         "state": {"step": state.step, "seconds": state.seconds, "curve": state.curve},
     }
+    buffer = io.BytesIO()  # torch would tell of a full disk in its own words
+    torch.save(checkpoint, buffer)
     with replacing(folder.checkpoint) as temporary:
-        torch.save(checkpoint, temporary)
+        temporary.write_bytes(buffer.getbuffer())
 
 
 def _resume(folder: RunFolder, method: Method, optimiser: torch.optim.Optimizer, fabric: Fabric) -> _State:

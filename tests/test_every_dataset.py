@@ -1,5 +1,6 @@
 """The contract of an adapter, tested over whatever ``datasets/`` holds on the trees that ``layouts.WRITERS`` writes."""
 
+import inspect
 import re
 import shutil
 from concurrent.futures import ProcessPoolExecutor
@@ -87,7 +88,7 @@ def test_missing_data_are_named_with_tree_and_homepage(name, folder, tmp_path):
 
 def test_an_unknown_split_is_a_usage_error(name, dataset):
     with pytest.raises(UsageError, match="holdout"):
-        dataset.scenes("holdout")
+        inspect.unwrap(type(dataset).scenes)(dataset, "holdout")  # past the type checker of the tests
 
 
 def test_scenes_are_sorted_and_on_one_side(name, dataset):

@@ -3,6 +3,7 @@
 import dataclasses
 import subprocess
 import sys
+import typing
 from dataclasses import replace
 from pathlib import Path
 
@@ -37,8 +38,11 @@ def changed(value, path):
         new = (*old[:-1], old[-1] + 1)
     elif isinstance(old, dict):
         new = {**old, "other": 1}
+    elif old is None:
+        new = (8, 8)
     else:
-        new = f"other {old}"
+        legal = typing.get_args(typing.get_type_hints(type(value))[name])  # of a Literal
+        new = next((other for other in legal if other != old), f"other {old}")
     return replace(value, **{name: new})
 
 
