@@ -36,9 +36,9 @@ def plan(selection: Selection, place: Place) -> int:
 
 def run(selection: Selection, place: Place, execution: Execution) -> int:
     """Run what is missing of a suite; run it again and it goes on where it was."""
-    from wsss.benchmark import running  # imports torch
+    from wsss.benchmark import run_commands  # imports torch
 
-    return running.run_suite(console, selection, place, execution)
+    return run_commands.run_suite(console, selection, place, execution)
 
 
 def report(*, suite: str = "quick", results: Path = Path("build/results"), check: bool = False) -> int:
@@ -108,9 +108,9 @@ def _dispatch(arguments: list[str]) -> int:
         hint = f"did you mean `wsss {close[0]}`? " if close else ""
         raise UsageError(f"unknown command {first!r}: {hint}commands are {', '.join(COMMANDS)}")
     if first == "train" and len(arguments) > 1 and not arguments[1].startswith("-"):
-        from wsss.benchmark import running
+        from wsss.benchmark import run_commands
 
-        return running.train_one(console, arguments[1], arguments[2:])
+        return run_commands.train_one(console, arguments[1], arguments[2:])
     return tyro.extras.subcommand_cli_from_dict(
         COMMANDS,
         prog="wsss",

@@ -34,7 +34,7 @@ from wsss.benchmark.provenance import environment, provenance
 from wsss.benchmark.records import Counts, Record, RunFolder, replacing, write_text
 from wsss.benchmark.spec import EvalConfig, RunSpec, from_plain
 from wsss.benchmark.statistics import iou, miou
-from wsss.benchmark.trainer import Runtime, peak_memory_mb, train
+from wsss.benchmark.trainer import OnStep, Runtime, peak_memory_mb, train
 from wsss.benchmark.types import Frame
 from wsss.benchmark.workplace import OnProgress, Workplace
 
@@ -62,10 +62,8 @@ def execute(run: Run, results: Path, runtime: Runtime, on_progress: OnProgress, 
         fabric = Fabric(accelerator=runtime.device, devices=1, precision=run.spec.train.precision)
         method = build(run.method, run.spec, run.dataset)
         training = TrainingSet(run.supervision, run.spec.train, run.spec.seed)
-        seconds = train(
-            method, training, run.spec, folder, fabric, runtime,
-            lambda done, total, losses: on_progress("train", done, total, _losses(losses)),
-        )  # fmt: skip
+        tell = _training_news(on_progress, run.spec.train.batch)
+        seconds = train(method, training, run.spec, folder, fabric, runtime, tell)
         seconds["evaluate"], counts = _score(method, run, folder, results, fabric, on_progress)
         write_text(folder.path / "environment.txt", environment())
         record = _record(run, method, counts, seconds, fabric.device, command, started)
@@ -174,8 +172,19 @@ def _record(
     )  # fmt: skip
 
 
-def _losses(losses: Mapping[str, float]) -> str:
-    return "  ".join(f"{name} {value:.3f}" for name, value in losses.items())
+def _training_news(on_progress: OnProgress, batch: int) -> OnStep:
+    """Progress of training with its speed since now and its losses."""
+    begun, first = time.monotonic(), 0
+
+    def tell(step: int, steps: int, losses: Mapping[str, float]) -> None:
+        nonlocal begun, first
+        if not first:  # a resumed run starts in the middle, and the first step warms up
+            begun, first = time.monotonic(), step
+        rate = (step - first) * batch / max(time.monotonic() - begun, 1e-9)
+        speed = f"{rate:.1f} images/s  " if step > first else ""
+        on_progress("train", step, steps, speed + "  ".join(f"{name} {value:.3f}" for name, value in losses.items()))
+
+    return tell
 
 
 Outcome = Record | BaseException

@@ -7,7 +7,7 @@ from functools import partial, partialmethod
 
 import pytest
 
-from wsss.benchmark import running
+from wsss.benchmark import run_commands
 from wsss.benchmark.cli import main
 from wsss.benchmark.console import Display
 from wsss.benchmark.records import RunFolder
@@ -29,7 +29,7 @@ def at_news(display, stage, count, name, done, total, note):
 def run(folder, where):
     """Run the suite in a process of its own that dies at a chosen moment, or never."""
     os.chdir(folder)
-    running.Runtime = partial(Runtime, checkpoint_seconds=0.0)  # a checkpoint at every chance
+    run_commands.Runtime = partial(Runtime, checkpoint_seconds=0.0)  # a checkpoint at every chance
     if where == "before run.json":
         RunFolder.finish = lambda self, record: die()
     elif where == "before counts.npz":
