@@ -13,7 +13,6 @@ from typing import Annotated
 import tyro
 from rich.console import Console
 
-from wsss.benchmark import commands
 from wsss.benchmark.errors import BenchmarkError, UsageError
 from wsss.benchmark.options import Execution, Place, Selection
 
@@ -26,11 +25,15 @@ def list_(*, labels: bool = False) -> int:
     Args:
         labels: Also show what each kind of label offers: share of pixels, coverage of classes.
     """
+    from wsss.benchmark import commands
+
     return commands.show_list(console, labels)
 
 
 def plan(selection: Selection, place: Place) -> int:
     """Show the runs of a suite and the state of each: done, resumable, failed, to run, or n/a and why."""
+    from wsss.benchmark import commands
+
     return commands.show_plan(console, selection, place)
 
 
@@ -49,7 +52,9 @@ def report(*, suite: str = "quick", results: Path = Path("build/results"), check
         results: Folder of the results.
         check: Write nothing; fail if what is there is not what would be written.
     """
-    return commands.make_report(console, suite, results, check)
+    from wsss.benchmark.report.command import make_report
+
+    return make_report(console, suite, results, check)
 
 
 def data(
@@ -65,6 +70,8 @@ def data(
         miniature: Build the embedded miniature of it instead.
         data_root: Folder that holds a folder per dataset; WSSS_DATA by default.
     """
+    from wsss.benchmark import commands
+
     return commands.show_data(console, dataset, miniature, data_root)
 
 

@@ -1,4 +1,4 @@
-"""What the verbs that train nothing do: list, plan, report, data."""
+"""What the verbs list, plan and data do."""
 
 import os
 from collections import Counter
@@ -19,9 +19,6 @@ from wsss.benchmark.workplace import Workplace
 
 if TYPE_CHECKING:
     from wsss.benchmark.planning import Run
-
-COMMITTED = Path("results")
-"""Committed results, beside which a report sets new ones."""
 
 
 def show_list(console: Console, labels: bool) -> int:
@@ -87,26 +84,6 @@ def _state(run: "Run", results: Path) -> tuple[str, str]:
         return "blocked", str(run.obstacle)
     folder = run.folder(results)
     return (folder.state if folder else "to run"), ""
-
-
-def make_report(console: Console, name: str, results: Path, check: bool) -> int:
-    """Rebuild a report, or with ``check`` compare what is there with what would be written."""
-    from wsss.benchmark import report
-
-    folder, committed = results / name, COMMITTED / name
-    if committed.resolve() == folder.resolve() or not (committed / "plan.json").is_file():
-        committed = None
-    if check:
-        differing = report.check(folder, committed)
-        for path in differing:
-            console.print(f"{folder / path} is not what `wsss report` would write", markup=False, highlight=False)
-        if not differing:
-            console.print(f"{folder}: everything regenerates byte for byte", markup=False, highlight=False)
-        return 1 if differing else 0
-    report.build(folder, committed)
-    console.print(report.summary_text(folder), markup=False, highlight=False)
-    console.print(f"\npage: {folder / 'index.html'}", markup=False, highlight=False)
-    return 0
 
 
 def show_data(console: Console, name: str | None, miniature: bool, data_root: Path | None) -> int:

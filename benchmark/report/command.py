@@ -1,0 +1,28 @@
+"""What the verb report does."""
+
+from pathlib import Path
+
+from rich.console import Console
+
+from wsss.benchmark.report.build import build, check, summary_text
+
+COMMITTED = Path("results")
+"""Committed results, beside which a report sets new ones."""
+
+
+def make_report(console: Console, name: str, results: Path, only_check: bool) -> int:
+    """Rebuild a report, or with ``check`` compare what is there with what would be written."""
+    folder, committed = results / name, COMMITTED / name
+    if committed.resolve() == folder.resolve() or not (committed / "plan.json").is_file():
+        committed = None
+    if only_check:
+        differing = check(folder, committed)
+        for path in differing:
+            console.print(f"{folder / path} is not what `wsss report` would write", markup=False, highlight=False)
+        if not differing:
+            console.print(f"{folder}: everything regenerates byte for byte", markup=False, highlight=False)
+        return 1 if differing else 0
+    build(folder, committed)
+    console.print(summary_text(folder), markup=False, highlight=False)
+    console.print(f"\npage: {folder / 'index.html'}", markup=False, highlight=False)
+    return 0
