@@ -195,8 +195,8 @@ def read_plan(suite: Path) -> Plan:
             f"{path} does not exist: nothing was run there yet; start with `wsss run --suite {suite.name}`"
         )
     plan = _read(path, Plan)
-    cells = tuple(from_plain(Cell, cell, f"{path}: cells") for cell in plan.cells)
-    return Plan(**{**{name: getattr(plan, name) for name in Plan.__dataclass_fields__}, "cells": cells})
+    assert isinstance(plan, Plan)
+    return plan
 
 
 def _read(path: Path, cls: type) -> Any:

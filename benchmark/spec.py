@@ -4,6 +4,7 @@ import dataclasses
 import hashlib
 import json
 import typing
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -124,9 +125,16 @@ def from_plain(cls: Any, plain: Any, where: str = "") -> Any:
         if dataclasses.is_dataclass(hints[name]):
             value = from_plain(hints[name], value, f"{where}.{name}")
         elif isinstance(value, list):
-            value = tuple(value)
+            value = tuple(_items(hints[name], value, f"{where}.{name}"))
         values[name] = value
     return cls(**values)
+
+
+def _items(hint: Any, values: list[Any], where: str) -> Iterator[Any]:
+    """The items of a tuple, rebuilt where its hint says that they are dataclasses."""
+    of = (*typing.get_args(hint), None)[0]
+    for place, value in enumerate(values):
+        yield from_plain(of, value, f"{where}[{place}]") if dataclasses.is_dataclass(of) else value
 
 
 def fingerprint(spec: RunSpec, digests: dict[str, str], version: int) -> str:

@@ -2,9 +2,13 @@
 
 import json
 import shutil
+import subprocess
+import sys
 
 import pytest
+from fake_results import write_suite
 
+import wsss.methods
 from wsss.benchmark import discovery
 from wsss.benchmark.cli import COMMANDS, main
 from wsss.benchmark.records import RunFolder, read_plan
@@ -122,10 +126,6 @@ class Mine(Partial):
 
 def forget(name):
     """Leave no trace of an out-of-tree method for other tests."""
-    import sys
-
-    import wsss.methods
-
     sys.modules.pop(f"wsss.methods.{name}", None)
     wsss.methods.__path__[:] = wsss.methods.__path__[:1]
 
@@ -170,6 +170,23 @@ def test_run_plan_report_and_rerun(wsss, tmp_path):
     assert code == 1 and "main.md is not what" in text
     code, text = wsss("list", "--labels")
     assert "derived" in text
+
+
+def test_report_needs_neither_torch_nor_opencv_nor_scipy(tmp_path):
+    write_suite(tmp_path / "fake", seeds=(0,), samples=False)
+    script = (
+        "import sys\n"
+        "class Absent:\n"
+        "    def find_spec(self, name, path=None, target=None):\n"
+        "        if name.split('.')[0] in ('torch', 'torchvision', 'cv2', 'scipy', 'embreex', 'lightning_fabric'):\n"
+        "            raise ModuleNotFoundError(name)\n"
+        "sys.meta_path.insert(0, Absent())\n"
+        "from wsss.benchmark.cli import main\n"
+        "main(['report', '--suite', 'fake', '--results', '.'])\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "page: fake/index.html" in done.stdout
 
 
 def test_train_takes_settings_of_method_training_and_network(wsss, tmp_path, monkeypatch):

@@ -131,5 +131,9 @@ def check(suite: Path, committed: Path | None = None) -> list[str]:
 
 
 def summary_text(suite: Path) -> str:
-    """The main table without intervals as Markdown, with how much of the suite is there: for a terminal."""
-    return markdown(tables.main(Results(suite), brief=True))
+    """What a terminal shows: whose numbers these are, and the main table and its notes without intervals."""
+    results = Results(suite)
+    table = markdown(tables.main(results, brief=True))
+    state = "mIoU in per cent; intervals and tests stand on the page" if results.runs else "No run is finished."
+    head = f"{results.plan.title}\n{state}"
+    return f"{head}\n\n{table[max(0, table.find('|')) :]}"
