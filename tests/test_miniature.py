@@ -1,5 +1,6 @@
 """The miniature Cityscapes: same bytes every time, native files, and geometry that agrees with what the files say."""
 
+import inspect
 import json
 import shutil
 
@@ -84,7 +85,7 @@ def test_unknown_names_and_foreign_folders_are_refused(tmp_path):
     with pytest.raises(UsageError, match="cityscapes"):
         miniature.build(tmp_path, "cityscape")
     with pytest.raises(UsageError, match="tiny"):
-        miniature.build(tmp_path, size="tiney")  # pyright: ignore[reportArgumentType]
+        inspect.unwrap(miniature.build)(tmp_path, size="tiney")  # past the type checker of the tests
     (tmp_path / "cityscapes").mkdir()
     (tmp_path / "cityscapes" / "README").write_text("real data")
     with pytest.raises(UsageError, match="not a miniature"):
