@@ -171,7 +171,7 @@ def _complete(
         return replace(run, dataset=dataset)
     stage = f"labels {cell.dataset} {cell.labels} {cell.seed}"
     tell = None if on_progress is None else lambda done, total: on_progress(stage, done, total, "")
-    labels = supervision.prepare(workplace.jobs, tell)
+    labels = supervision.prepare(workplace.makers, tell)
     try:
         initial = _initial_weights(spec.network, len(dataset.classes), spec.seed)
     except UsageError as error:

@@ -25,7 +25,12 @@ class Workplace:
     data_root: Path | None = None
     """A folder with a folder per dataset; WSSS_DATA if None."""
     jobs: int = 1
-    """Processes for making data and labels."""
+    """Runs at a time."""
+
+    @property
+    def makers(self) -> int:
+        """Processes that make data and labels, before anything trains."""
+        return os.cpu_count() or 1
 
     def root(self, name: str, suite: Suite) -> Path:
         """Where a suite expects a dataset.
@@ -59,7 +64,7 @@ class Workplace:
                 root.parent,
                 name,
                 suite.size,
-                jobs=self.jobs,
+                jobs=self.makers,
                 progress=lambda d, n: on_progress(f"data {name}", d, n, ""),
             )
         return adapter(root)
