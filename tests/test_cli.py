@@ -8,7 +8,7 @@ import sys
 import pytest
 from fake_results import write_suite
 
-import wsss.methods
+from wsss import methods
 from wsss.benchmark import discovery
 from wsss.benchmark.cli import COMMANDS, main
 from wsss.benchmark.records import RunFolder, read_plan
@@ -127,7 +127,7 @@ class Mine(Partial):
 def forget(name):
     """Leave no trace of an out-of-tree method for other tests."""
     sys.modules.pop(f"wsss.methods.{name}", None)
-    wsss.methods.__path__[:] = wsss.methods.__path__[:1]
+    methods.__path__[:] = methods.__path__[:1]
 
 
 def test_a_file_dropped_into_a_folder_is_listed_trained_and_in_the_table(wsss, tmp_path, monkeypatch):

@@ -1,8 +1,9 @@
 """A kill at any moment loses nothing and doubles nothing: the rerun ends with the bytes of an undisturbed run."""
 
-import multiprocessing
 import os
 import signal
+import subprocess
+import sys
 from functools import partial, partialmethod
 
 import pytest
@@ -41,10 +42,7 @@ def run(folder, where):
 
 
 def process(folder, where):
-    child = multiprocessing.get_context("spawn").Process(target=run, args=(folder, where))
-    child.start()
-    child.join(300)
-    return child.exitcode
+    return subprocess.run([sys.executable, __file__, str(folder), where], check=False, timeout=300).returncode
 
 
 @pytest.fixture(scope="module")
@@ -80,3 +78,7 @@ def test_after_a_kill_the_same_command_ends_as_if_nothing_had_happened(tmp_path,
     assert not list(folder.rglob("run.json"))
     assert process(folder, "never") == 0
     assert contents(folder) == undisturbed
+
+
+if __name__ == "__main__":
+    run(*sys.argv[1:])
