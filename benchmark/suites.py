@@ -43,7 +43,8 @@ class Suite:
 
 MINIATURE = "Miniature data: procedural scenes in the datasets' native formats, not the datasets themselves"
 
-_MINIATURE_TRAINING = TrainConfig(steps=250, crop=(128, 192))
+# Of the learning rates 5e-4 and 2e-3 the one with the lower training loss of the ceiling (0.64, 0.50).
+_MINIATURE_TRAINING = TrainConfig(steps=250, crop=(128, 192), lr=2e-3)
 
 SMOKE = Suite(
     name="smoke",
