@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
-from jaxtyping import Int32, UInt8
+from jaxtyping import Float, Int32, UInt8
 
 from wsss.benchmark.dataset import Dataset, DatasetMissing
 from wsss.benchmark.errors import DatasetError, UsageError
@@ -88,6 +88,7 @@ cityscapes/
   camera/{train,val}/<city>/<...>_camera.json                        optional: intrinsics
   vehicle_sequence/{train,val}/<city>/<...>_vehicle.json             optional: odometry
   timestamp_sequence/{train,val}/<city>/<...>_timestamp.txt          optional: odometry
+  disparity{,_sequence}/{train,val}/<city>/<...>_disparity.png       optional: stereo
 """
 
     def __init__(self, root: Path) -> None:
@@ -135,6 +136,21 @@ cityscapes/
         kinds = [("gtFine", "labelIds"), ("gtFine", "instanceIds")]
         kinds += [("gtCoarse", "labelIds")] * self._official_coarse
         return (frame.image, *(self._annotation(frame, package, kind) for package, kind in kinds))
+
+    def disparity(self, frame: Frame) -> Float[np.ndarray, "h w"] | None:
+        """Disparity of the stereo pair in pixels, NaN where the matcher found none; None where the file is missing.
+
+        Depth along the optical axis is focal length times baseline over disparity; below one pixel it is noise.
+
+        Raises:
+            DatasetError: The file is damaged or of another size than the image.
+        """
+        package = "disparity" if frame.labelled else "disparity_sequence"
+        path = self._beside(frame, package, "_disparity.png")
+        if not path.is_file():
+            return None
+        stored = read_ids(path, size=image_size(frame.image), bits=16)
+        return np.where(stored > 0, (stored - 1) / 256, np.nan)
 
     def unknown_ids(self, frame: Frame) -> dict[int, int]:
         """Pixels per id of an annotation that the format does not define."""

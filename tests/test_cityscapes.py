@@ -308,3 +308,22 @@ def test_a_file_with_a_foreign_name_is_named(tmp_path):
     write_cityscapes(tmp_path, ("train/ulm_000000_000019", "train/ulm_000000_copy"))
     with pytest.raises(DatasetError, match="ulm_000000_copy is not <city>_<sequence>_<frame>"):
         Cityscapes(tmp_path).scenes("train")
+
+
+def test_disparity_is_in_pixels_and_unknown_where_nothing_matched(tiny_miniature):
+    dataset = Cityscapes(tiny_miniature)
+    scene = dataset.scenes("val")[0]
+    for frame in scene.frames:
+        disparity = dataset.disparity(frame)
+        assert disparity is not None and disparity.shape == dataset.image(frame).shape[:2]
+        known = disparity[~np.isnan(disparity)]
+        assert 0.5 < known.size / disparity.size < 1 and known.min() >= 0 and known.max() < 64
+    (labelled,) = (frame for frame in scene.frames if frame.labelled)
+    dense, disparity = dataset.dense(labelled), dataset.disparity(labelled)
+    assert dense is not None and disparity is not None
+    assert np.isnan(disparity[dense == dataset.classes.names.index("sky")]).mean() > 0.9
+
+
+def test_disparity_that_is_not_there_is_none(tmp_path):
+    dataset, _, frame = open_first(write_cityscapes(tmp_path))
+    assert dataset.disparity(frame) is None
