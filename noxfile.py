@@ -9,6 +9,7 @@ All heavy sessions share one environment, installed anew only when pyproject.tom
 """
 
 import hashlib
+import os
 import shutil
 import sys
 from pathlib import Path
@@ -31,9 +32,10 @@ def group(*names: str) -> list[str]:
 
 
 def run(session: nox.Session, program: str, *arguments: str) -> None:
-    """Run a program of the shared environment."""
-    path = f"{SHARED[0]}/{program}" if SHARED else program
-    session.run(path, *arguments, external=True)
+    """Run a program of the shared environment, with that environment first on PATH for what the program starts."""
+    # basedpyright looks on PATH for the Python whose packages it reads.
+    path = os.pathsep.join([*SHARED, os.environ["PATH"]])
+    session.run(shutil.which(program, path=path) or program, *arguments, external=True, env={"PATH": path})
 
 
 @nox.session(reuse_venv=True, default=False)
