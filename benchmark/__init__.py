@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from wsss.benchmark.errors import BenchmarkError, DatasetError, Unsupported, UsageError
     from wsss.benchmark.method import Method, Task
     from wsss.benchmark.randomness import stream
-    from wsss.benchmark.types import IGNORE, Camera, Classes, Frame, PointCloud, Scene
+    from wsss.benchmark.types import IGNORE, Camera, Classes, Frame, PointCloud, RollingShutter, Scene, Sweep
 
 _HOME = {
     "batch": ("Batch", "Points"),
@@ -21,7 +21,7 @@ _HOME = {
     "errors": ("BenchmarkError", "DatasetError", "Unsupported", "UsageError"),
     "method": ("Method", "Task"),
     "randomness": ("stream",),
-    "types": ("IGNORE", "Camera", "Classes", "Frame", "PointCloud", "Scene"),
+    "types": ("IGNORE", "Camera", "Classes", "Frame", "PointCloud", "RollingShutter", "Scene", "Sweep"),
 }
 
 __all__ = [
@@ -37,7 +37,9 @@ __all__ = [
     "Method",
     "PointCloud",
     "Points",
+    "RollingShutter",
     "Scene",
+    "Sweep",
     "Task",
     "Unsupported",
     "UsageError",

@@ -11,7 +11,7 @@ from jaxtyping import Int32, UInt8
 
 from wsss.benchmark import labels
 from wsss.benchmark.errors import DatasetError, Unsupported
-from wsss.benchmark.types import Camera, Classes, Frame, PointCloud, Scene, Split, WeakKind
+from wsss.benchmark.types import Camera, Classes, Frame, Scene, Split, Sweep, WeakKind
 
 
 class DatasetMissing(DatasetError):
@@ -114,11 +114,15 @@ class Dataset(ABC):
         """One camera per frame of the scene, None where calibration is unknown."""
         return (None,) * len(scene.frames)
 
-    def sensor(self, scene: Scene) -> PointCloud:
-        """The range sensor's points: LiDAR sweeps or a depth camera.
+    def sweep(self, scene: Scene, index: int) -> Sweep | None:
+        """What the range sensor measured at frame ``index`` of a scene; None where it did not.
+
+        A LiDAR's points are in the world and free of the sensor's own motion; those of a depth camera or a stereo
+        pair carry the pixel they belong to.
 
         Raises:
             Unsupported: The dataset has no range sensor; the text says so in tables.
+            DatasetError: A file is damaged.
         """
         raise Unsupported(f"{self.title} has no range sensor")
 

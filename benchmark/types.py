@@ -51,12 +51,32 @@ class Classes:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RollingShutter:
+    """How a camera moves while it exposes its image line by line."""
+
+    towards: Literal["bottom", "top", "right", "left"]
+    """The edge that is exposed last."""
+    first: float
+    """Seconds from the time of ``Camera.world_from_camera`` to the middle of the first line's exposure."""
+    readout: float
+    """Seconds from the first to the last line."""
+    linear: Float[np.ndarray, "3"]
+    """Velocity of the camera's centre in world axes, m/s."""
+    angular: Float[np.ndarray, "3"]
+    """Angular velocity in world axes, rad/s."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Camera:
-    """A pinhole camera in OpenCV axes; ``world_from_camera`` is None where a dataset gives no pose."""
+    """A camera in OpenCV axes; ``world_from_camera`` is None where a dataset gives no pose."""
 
     intrinsics: Float[np.ndarray, "3 3"]
     """In pixels of the stored image; an integer is the centre of a pixel."""
+    distortion: Float[np.ndarray, "5"] | None = None
+    """OpenCV's k1, k2, p1, p2, k3; None for a pinhole."""
     world_from_camera: Float[np.ndarray, "4 4"] | None = None
+    shutter: RollingShutter | None = None
+    """None where the whole image is exposed at once, or nobody knows."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,10 +86,13 @@ class Frame:
     id: str
     """Unique in the dataset, stable, and safe as a file name."""
     image: Path
+    """The file that holds the image, alone or with others."""
     labelled: bool
     """Whether a dense annotation exists; a frame without one only serves reconstruction."""
     time: float | None = None
     """Seconds since the first frame of the scene."""
+    camera: str = ""
+    """Which of a scene's cameras took it; empty where there is one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,6 +101,20 @@ class Scene:
 
     id: str
     frames: tuple[Frame, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sweep:
+    """What a range sensor measured around the time of one frame: a LiDAR's turn, or one depth image."""
+
+    xyz: Float[np.ndarray, "n 3"]
+    """Metres; float64, because worlds reach 40 km."""
+    origin: Float[np.ndarray, "3"]
+    """Where the sensor stood, in the same axes."""
+    in_world: bool
+    """Whether the axes are the scene's world; else those of the frame's camera, for want of poses."""
+    pixel: Int32[np.ndarray, "n 2"] | None = None
+    """(row, column) in the frame's image where the sensor measures per pixel of it; None: project the points."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

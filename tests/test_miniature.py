@@ -10,9 +10,9 @@ import pytest
 
 from wsss.benchmark.errors import UsageError
 from wsss.datasets import miniature
-from wsss.datasets.miniature import cityscapes, cityscapes_tree, drive
+from wsss.datasets.miniature import cityscapes, cityscapes_views, drive
 
-SPEC = cityscapes.spec("tiny", 0)
+SPEC = cityscapes_views.spec("tiny", 0)
 
 
 def read(path):
@@ -25,7 +25,7 @@ def tree(root):
     return {str(p.relative_to(root)): p.read_bytes() for p in sorted(root.rglob("*")) if p.is_file()}
 
 
-def stored(root, snippet, kind, suffix, index=cityscapes.LABELLED):
+def stored(root, snippet, kind, suffix, index=cityscapes_views.LABELLED):
     return root / kind / snippet.split / snippet.city / f"{snippet.name(index)}_{suffix}"
 
 
@@ -67,17 +67,17 @@ def test_finished_root_is_left_alone_and_other_version_is_rebuilt(root, tmp_path
     (copy / "extra").write_text("mine")
     miniature.build(tmp_path, size="tiny")
     assert (copy / "extra").exists()
-    monkeypatch.setattr(miniature, "VERSION", miniature.VERSION + 1)
+    monkeypatch.setattr(cityscapes, "VERSION", cityscapes.VERSION + 1)
     miniature.build(tmp_path, size="tiny", jobs=1)
     assert not (copy / "extra").exists()
-    assert json.loads((copy / "miniature.json").read_text())["version"] == miniature.VERSION
+    assert json.loads((copy / "miniature.json").read_text())["version"] == cityscapes.VERSION
 
 
 def test_seed_changes_the_pictures():
     snippet = SPEC.snippets[0]
-    other = cityscapes.spec("tiny", 1)
+    other = cityscapes_views.spec("tiny", 1)
     assert (
-        cityscapes.render_view(SPEC, snippet, 19).rgb != cityscapes.render_view(other, snippet, 19).rgb
+        cityscapes_views.render_view(SPEC, snippet, 19).rgb != cityscapes_views.render_view(other, snippet, 19).rgb
     ).mean() > 0.5
 
 
@@ -96,7 +96,7 @@ def test_unknown_names_and_foreign_folders_are_refused(tmp_path):
 def test_tree_and_names_are_native(root):
     assert {p.name for p in root.iterdir() if p.is_dir()} == {
         "camera", "disparity", "disparity_sequence", "gtCoarse", "gtFine", "leftImg8bit", "leftImg8bit_sequence",
-        "timestamp_sequence", "vehicle", "vehicle_sequence",
+        "timestamp_sequence", "vehicle", "vehicle_sequence", "truth",
     }  # fmt: skip
     assert {s.frame == 19 for s in SPEC.snippets} == {True, False}
     cities = {split: {p.name for p in (root / "leftImg8bit" / split).iterdir()} for split in ("train", "val")}
@@ -121,12 +121,12 @@ def test_tree_and_names_are_native(root):
 def test_label_ids_and_colors_are_official(labels):
     official = pytest.importorskip("cityscapesscripts.helpers.labels")
     names = {label.name: label for label in official.labels}
-    assert all(names[kind].id == value for kind, value in cityscapes.IDS.items())
+    assert all(names[kind].id == value for kind, value in cityscapes_views.IDS.items())
     counted = {label.id for label in official.labels if label.hasInstances and label.id >= 0}
-    assert counted == cityscapes.COUNTED
-    for value in cityscapes.IDS.values():
-        assert tuple(cityscapes_tree.PALETTE[value]) == official.id2label[value].color
-    assert set(np.unique(np.stack(list(labels.values())))) <= set(cityscapes.IDS.values())
+    assert counted == cityscapes_views.COUNTED
+    for value in cityscapes_views.IDS.values():
+        assert tuple(cityscapes.PALETTE[value]) == official.id2label[value].color
+    assert set(np.unique(np.stack(list(labels.values())))) <= set(cityscapes_views.IDS.values())
 
 
 def test_instances_agree_with_labels(root, labels):
@@ -134,7 +134,7 @@ def test_instances_agree_with_labels(root, labels):
     for snippet, label in labels.items():
         instances = read(stored(root, snippet, "gtFine", "gtFine_instanceIds.png"))
         assert instances.dtype == np.uint16
-        counted = np.isin(label, list(cityscapes.COUNTED))
+        counted = np.isin(label, list(cityscapes_views.COUNTED))
         np.testing.assert_array_equal(np.where(counted, instances // 1000, instances), label)
         for value in np.unique(label[counted]):
             ranks = np.unique(instances[label == value]) % 1000
@@ -163,12 +163,12 @@ def projection(root, snippet):
 
 def test_camera_file_projects_rendered_points_back(root):
     snippet = SPEC.snippets[3]
-    seen = cityscapes.render_view(SPEC, snippet, 21)
+    seen = cityscapes_views.render_view(SPEC, snippet, 21)
     rows, columns = np.nonzero(np.isfinite(seen.depth))
     depth = seen.depth[rows, columns].astype(float)
     rays = np.linalg.solve(seen.intrinsics, np.stack([columns, rows, np.ones(len(rows))]))
     world = seen.world_from_camera @ np.vstack([rays * depth, np.ones(len(rows))])
-    vehicle = np.linalg.inv(cityscapes.motion(SPEC, snippet).world_from_vehicle[21]) @ world
+    vehicle = np.linalg.inv(cityscapes_views.motion(SPEC, snippet).world_from_vehicle[21]) @ world
     error = projection(root, snippet)(vehicle[:3].T) - np.stack([columns, rows], -1)
     assert np.abs(error).max() < 0.01
 
@@ -176,14 +176,14 @@ def test_camera_file_projects_rendered_points_back(root):
 def test_two_views_agree_on_the_ground(root):
     """The road seen in one view, warped by depth and pose, has the other view's depth."""
     snippet = SPEC.snippets[0]
-    a, b = (cityscapes.render_view(SPEC, snippet, k) for k in (17, 21))
-    rows, columns = np.nonzero((a.label_ids == cityscapes.IDS["road"]) & (a.depth < 25))
+    a, b = (cityscapes_views.render_view(SPEC, snippet, k) for k in (17, 21))
+    rows, columns = np.nonzero((a.label_ids == cityscapes_views.IDS["road"]) & (a.depth < 25))
     rays = np.linalg.solve(a.intrinsics, np.stack([columns, rows, np.ones(len(rows))])) * a.depth[rows, columns]
     there = np.linalg.inv(b.world_from_camera) @ a.world_from_camera @ np.vstack([rays, np.ones(len(rows))])
     u, v, _ = b.intrinsics @ there[:3] / there[2]
     near = (u > 0) & (u < 127) & (v > 0) & (v < 63)
     column, row = np.round(u[near]).astype(int), np.round(v[near]).astype(int)
-    same = b.label_ids[row, column] == cityscapes.IDS["road"]
+    same = b.label_ids[row, column] == cityscapes_views.IDS["road"]
     relative = np.abs(b.depth[row, column] - there[2, near])[same] / there[2, near][same]
     assert same.sum() > 200 and np.median(relative) < 0.03
 
@@ -193,7 +193,7 @@ def test_dead_reckoning_reproduces_the_poses(root, number):
     snippet = SPEC.snippets[number]
     readings = [json.loads(stored(root, snippet, "vehicle_sequence", "vehicle.json", k).read_text()) for k in range(30)]
     times = [int(stored(root, snippet, "timestamp_sequence", "timestamp.txt", k).read_text()) for k in range(30)]
-    poses = cityscapes.motion(SPEC, snippet).world_from_vehicle
+    poses = cityscapes_views.motion(SPEC, snippet).world_from_vehicle
     pose = poses[0]
     for k in range(1, 30):
         seconds = (times[k] - times[k - 1]) / 1e9
@@ -209,8 +209,8 @@ def test_dead_reckoning_reproduces_the_poses(root, number):
 
 def test_vehicle_stays_on_the_street():
     for snippet in SPEC.snippets:
-        street = cityscapes._world(SPEC.seed, snippet.city, 2)
-        moved = cityscapes.motion(SPEC, snippet)
+        street = cityscapes_views._world(SPEC.seed, snippet.city, 2)
+        moved = cityscapes_views.motion(SPEC, snippet)
         way = np.linalg.norm(np.diff(moved.world_from_vehicle[19:, :2, 3], axis=0), axis=1).sum()
         point, _ = street.path.at(street.stops[snippet.stop] + way)
         assert np.linalg.norm(point - moved.world_from_vehicle[29, :2, 3]) < 0.1
@@ -220,7 +220,7 @@ def test_disparity_agrees_with_depth(root):
     for snippet in SPEC.snippets[:3]:
         encoded = read(stored(root, snippet, "disparity", "disparity.png"))
         camera = json.loads(stored(root, snippet, "camera", "camera.json").read_text())
-        seen = cityscapes.render_view(SPEC, snippet, 19)
+        seen = cityscapes_views.render_view(SPEC, snippet, 19)
         assert encoded.dtype == np.uint16
         assert not encoded[np.isinf(seen.depth)].any()
         valid = encoded > 0
@@ -242,9 +242,9 @@ def test_coarse_labels_are_sparse_and_nearly_right(root, labels):
 
 
 def test_classes_are_covered(labels):
-    scored = set(cityscapes.IDS) - {"train", "static", "dynamic", "parking", "trailer", "ego vehicle"}
+    scored = set(cityscapes_views.IDS) - {"train", "static", "dynamic", "parking", "trailer", "ego vehicle"}
     for split in ("train", "val"):
         pictures = np.stack([label for snippet, label in labels.items() if snippet.split == split])
-        shares = {kind: (pictures == value).mean() for kind, value in cityscapes.IDS.items()}
+        shares = {kind: (pictures == value).mean() for kind, value in cityscapes_views.IDS.items()}
         assert 0.2 < shares["road"] < 0.5 and shares["building"] > 0.05 and shares["vegetation"] > 0.04
         assert sum(shares[kind] > 0 for kind in scored) >= 15

@@ -1,28 +1,45 @@
 """Miniature datasets: procedural worlds, ray cast and written to disk in the native formats of the real datasets.
 
-A seed and ``VERSION`` decide every byte, whatever the number of processes. Pictures come from float32 arithmetic, so
-another processor or library version may move single pixels; ``miniature.json`` holds a digest to compare.
+A seed and a format's ``VERSION`` decide every byte, whatever the number of processes. Pictures come from float32
+arithmetic, so another processor or library version may move single pixels; ``miniature.json`` holds a digest.
+
+A format is a module of this folder that gives
+
+- ``VERSION: int``, raised when what it writes changes,
+- ``units(size, seed) -> tuple[Unit, ...]``, its parts,
+- ``write(root, size, seed, unit) -> str``, which writes what is missing of a part and returns a digest of its content,
+- ``finish(root, size, seed)``, which writes the files that need all parts, and
+- ``facts(size) -> dict``, for ``miniature.json``.
 """
 
 import hashlib
+import importlib
 import json
 import multiprocessing
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 from wsss.benchmark.errors import UsageError, unknown_name
 from wsss.benchmark.records import write_text
-from wsss.datasets.miniature import cityscapes_tree
-from wsss.datasets.miniature.cityscapes import SIZES, SizeName, Spec, spec
+from wsss.datasets.miniature.files import SIZES, SizeName, Unit
 
-VERSION = 1
-"""Raise it when what is written changes."""
-
-DATASETS: tuple[str, ...] = ("cityscapes",)
+DATASETS: tuple[str, ...] = ("cityscapes", "kitti360", "nyuv2", "waymo")
 """Whose formats there are."""
+
+
+@runtime_checkable
+class Format(Protocol):
+    """What a module of this folder offers that writes a dataset; see above."""
+
+    VERSION: int
+
+    units: Callable[[SizeName, int], tuple[Unit, ...]]
+    write: Callable[[Path, SizeName, int, str], str]
+    finish: Callable[[Path, SizeName, int], None]
+    facts: Callable[[SizeName], dict[str, Any]]
 
 
 def build(
@@ -51,27 +68,22 @@ def build(
         raise unknown_name("miniature dataset", dataset, DATASETS)
     if size not in SIZES:
         raise unknown_name("size", size, SIZES)
-    root, plan = Path(folder) / dataset, spec(size, seed)
-    wanted = {"version": VERSION, "dataset": dataset, "size": size, "seed": seed}
+    root, format = Path(folder) / dataset, _format(dataset)
+    wanted = {"version": format.VERSION, "dataset": dataset, "size": size, "seed": seed}
     if _stands(root, wanted):
         return root
-    cities = list(dict.fromkeys(snippet.city for snippet in plan.snippets))
-    digests = _write(root, plan, cities, jobs, progress or (lambda done, total: None))
-    shape, sha = SIZES[size], hashlib.sha256()
-    for city in cities:
-        for digest in digests[city]:
-            sha.update(digest.encode())
-    manifest = {
-        **wanted,
-        "width": shape.width,
-        "height": shape.height,
-        "train": shape.train * shape.stops,
-        "val": shape.val * shape.stops,
-        "views": list(shape.views),
-        "sha256": sha.hexdigest(),
-    }
+    parts = format.units(size, seed)
+    digests = _write(root, dataset, size, seed, parts, jobs, progress or (lambda done, total: None))
+    format.finish(root, size, seed)
+    sha = hashlib.sha256("".join(digests[part.name] for part in parts).encode())
+    manifest = {**wanted, **format.facts(size), "sha256": sha.hexdigest()}
     write_text(root / "miniature.json", json.dumps(manifest, indent=1) + "\n")
     return root
+
+
+def _format(dataset: str) -> Format:
+    module: Any = importlib.import_module(f"wsss.datasets.miniature.{dataset}")
+    return module
 
 
 def _stands(root: Path, wanted: dict[str, Any]) -> bool:
@@ -93,20 +105,30 @@ def _stands(root: Path, wanted: dict[str, Any]) -> bool:
 
 
 def _write(
-    root: Path, plan: Spec, cities: list[str], jobs: int, progress: Callable[[int, int], None]
-) -> dict[str, list[str]]:
-    """Write all cities and return their digests."""
-    total, done, digests = len(plan.snippets), 0, {}
+    root: Path,
+    dataset: str,
+    size: SizeName,
+    seed: int,
+    parts: Sequence[Unit],
+    jobs: int,
+    progress: Callable[[int, int], None],
+) -> dict[str, str]:
+    """Write all parts and return their digests."""
+    total, done, digests = sum(part.frames for part in parts), 0, {}
     if jobs <= 1:
-        for city in cities:
-            digests[city] = cityscapes_tree.write_city(root, plan, city)
-            done += len(digests[city])
+        for part in parts:
+            digests[part.name] = _part(root, dataset, size, seed, part.name)
+            done += part.frames
             progress(done, total)
         return digests
     with ProcessPoolExecutor(jobs, mp_context=multiprocessing.get_context("spawn")) as pool:
-        running = {pool.submit(cityscapes_tree.write_city, root, plan, city): city for city in cities}
+        running = {pool.submit(_part, root, dataset, size, seed, part.name): part for part in parts}
         for future in as_completed(running):
-            digests[running[future]] = future.result()
-            done += len(digests[running[future]])
+            digests[running[future].name] = future.result()
+            done += running[future].frames
             progress(done, total)
     return digests
+
+
+def _part(root: Path, dataset: str, size: SizeName, seed: int, name: str) -> str:
+    return _format(dataset).write(root, size, seed, name)

@@ -1,205 +1,190 @@
-"""Miniature Cityscapes: the worlds as stereo snippets with the names, ids and calibration of Cityscapes.
+"""The miniature Cityscapes: its files, written one by one; what they show is in ``cityscapes_views``."""
 
-A city is one world. Each labelled frame is the 20th of a 30-frame snippet; a few of its views are written as pictures.
-"""
+import hashlib
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
-from dataclasses import dataclass
-from functools import lru_cache
-from typing import Literal
-
+import cv2
 import numpy as np
-from jaxtyping import Float, Int32, UInt8
+from jaxtyping import UInt16
 
+from wsss.benchmark.errors import DatasetError
 from wsss.benchmark.randomness import stream
-from wsss.datasets.miniature import drive, world
-from wsss.datasets.miniature.render import Hood, Scene, View
-from wsss.datasets.miniature.shapes import KINDS
+from wsss.datasets.miniature import coarse, drive
+from wsss.datasets.miniature.cityscapes_views import (
+    FRAMES,
+    IDS,
+    LABELLED,
+    SHAPES,
+    Calibration,
+    Rendered,
+    Snippet,
+    Spec,
+    calibration,
+    motion,
+    render_view,
+    spec,
+)
+from wsss.datasets.miniature.files import SizeName, Unit, png, truth_path, write_truth
+from wsss.datasets.miniature.files import write as write_file
 
-SizeName = Literal["full", "tiny"]
-FRAMES, LABELLED = 30, 19
-"""Frames of a snippet, and the index of the labelled one."""
+VERSION = 2
 
-IDS = {
-    "sky": 23, "road": 7, "sidewalk": 8, "building": 11, "wall": 12, "fence": 13, "pole": 17, "traffic light": 19,
-    "traffic sign": 20, "vegetation": 21, "terrain": 22, "person": 24, "rider": 25, "car": 26, "truck": 27, "bus": 28,
-    "train": 31, "motorcycle": 32, "bicycle": 33, "parking": 9, "static": 4, "dynamic": 5, "trailer": 30,
-    "ego vehicle": 1,
+FAR = 90.0
+"""Metres beyond which the stereo matcher finds nothing."""
+
+_COLORS = {
+    7: (128, 64, 128), 8: (244, 35, 232), 9: (250, 170, 160), 11: (70, 70, 70), 12: (102, 102, 156),
+    13: (190, 153, 153), 17: (153, 153, 153), 19: (250, 170, 30), 20: (220, 220, 0), 21: (107, 142, 35),
+    22: (152, 251, 152), 23: (70, 130, 180), 24: (220, 20, 60), 25: (255, 0, 0), 26: (0, 0, 142), 27: (0, 0, 70),
+    28: (0, 60, 100), 30: (0, 0, 110), 31: (0, 80, 100), 32: (0, 0, 230), 33: (119, 11, 32), 5: (111, 74, 0),
 }  # fmt: skip
-"""Official label ids of what the worlds hold."""
-COUNTED = frozenset(range(24, 34))
-"""Ids with instances."""
-
-_TRAIN = (
-    "aldenbruck", "barnfeld", "corvenau", "dornhagen", "eschwalde", "falkmoor", "grenztal", "hohenrode", "ilmenau-ost",
-    "jarlsburg", "kestrin", "lindwerth", "marbeck", "nordhain", "oberlund", "pfalzow", "quellstadt", "rehmsdorf",
-    "steinfurth", "tannroda", "ulmenfeld", "vossberg", "wielenau", "zeltheim",
-)  # fmt: skip
-_VAL = (
-    "amselgrund", "birkhold", "drachenau", "ellerbek", "finsterau", "galgenried",
-    "havelsund", "krahnberg", "lohmark", "muldental", "rosskamp", "weidenfurt",
-)  # fmt: skip
+PALETTE = np.array([_COLORS.get(label, (0, 0, 0)) for label in range(34)], np.uint8)
+"""Official colours of the label ids."""
 
 
-@dataclass(frozen=True)
-class Size:
-    """How large a miniature is."""
-
-    width: int
-    height: int
-    train: int
-    """Cities."""
-    val: int
-    """Cities."""
-    stops: int
-    """Labelled frames in a city."""
-    views: tuple[int, ...]
-    """Indices of a snippet's frames that are written as pictures."""
+def _path(snippet: Snippet, kind: str, suffix: str, index: int = LABELLED) -> str:
+    return f"{kind}/{snippet.split}/{snippet.city}/{snippet.name(index)}_{suffix}"
 
 
-SIZES: dict[SizeName, Size] = {
-    "full": Size(256, 128, 24, 12, 4, (15, 17, 19, 21, 23)),
-    "tiny": Size(128, 64, 4, 2, 2, (17, 19, 21)),
-}
+def _paths(spec: Spec, snippet: Snippet) -> list[str]:
+    """Every file of a snippet, relative to the root."""
+    paths = [_path(snippet, "leftImg8bit", "leftImg8bit.png"), _path(snippet, "disparity", "disparity.png"),
+             _path(snippet, "camera", "camera.json"), _path(snippet, "vehicle", "vehicle.json")]  # fmt: skip
+    paths += [_path(snippet, "gtFine", f"gtFine_{what}.png") for what in ("labelIds", "instanceIds", "color")]
+    paths += [_path(snippet, "gtCoarse", f"gtCoarse_{what}.png") for what in ("labelIds", "instanceIds", "color")]
+    for index in SHAPES[spec.size].views:
+        paths += [_path(snippet, "leftImg8bit_sequence", "leftImg8bit.png", index),
+                  _path(snippet, "disparity_sequence", "disparity.png", index),
+                  truth_path(Path(), snippet.name(index)).as_posix()]  # fmt: skip
+    for index in range(FRAMES):
+        paths += [_path(snippet, "vehicle_sequence", "vehicle.json", index),
+                  _path(snippet, "timestamp_sequence", "timestamp.txt", index)]  # fmt: skip
+    return paths
 
 
-@dataclass(frozen=True)
-class Snippet:
-    """A labelled frame and the 29 around it."""
-
-    split: Literal["train", "val"]
-    city: str
-    sequence: int
-    frame: int
-    """Number of the labelled frame in the file names."""
-    stop: int
-    """Which of the world's places it shows."""
-
-    def name(self, index: int = LABELLED) -> str:
-        """``{city}_{sequence}_{frame}`` of the frame at that index."""
-        return f"{self.city}_{self.sequence:06}_{self.frame - LABELLED + index:06}"
+def units(size: SizeName, seed: int) -> tuple[Unit, ...]:
+    """The cities."""
+    snippets = spec(size, seed).snippets
+    cities = dict.fromkeys(snippet.city for snippet in snippets)
+    return tuple(Unit(city, sum(snippet.city == city for snippet in snippets)) for city in cities)
 
 
-@dataclass(frozen=True)
-class Spec:
-    """Everything that decides the content of a miniature."""
-
-    size: SizeName
-    seed: int
-    snippets: tuple[Snippet, ...]
-
-
-@dataclass(frozen=True)
-class Rendered:
-    """A view with labels in the numbers of Cityscapes."""
-
-    rgb: UInt8[np.ndarray, "h w 3"]
-    depth: Float[np.ndarray, "h w"]
-    """z in metres; infinite in the sky."""
-    label_ids: UInt8[np.ndarray, "h w"]
-    instance_ids: Int32[np.ndarray, "h w"]
-    """The label id, or 1000 times it plus a number for what is counted."""
-    intrinsics: Float[np.ndarray, "3 3"]
-    world_from_camera: Float[np.ndarray, "4 4"]
+def write(root: Path, size: SizeName, seed: int, unit: str) -> str:
+    """Write what is missing of a city's snippets; returns digests of the pixels of each."""
+    plan, digests = spec(size, seed), []
+    for snippet in (s for s in plan.snippets if s.city == unit):
+        if not all((root / path).is_file() for path in _paths(plan, snippet)):
+            for path, content in _files(root, plan, snippet):
+                write_file(root / path, content)
+        digests.append(_digest(root, plan, snippet))
+    return "".join(digests)
 
 
-@dataclass(frozen=True)
-class Calibration:
-    """The fields of ``camera.json`` in radians and metres; the vehicle's axes are x forward, y left, z up."""
-
-    fx: float
-    fy: float
-    u0: float
-    v0: float
-    baseline: float
-    pitch: float
-    roll: float
-    yaw: float
-    x: float
-    y: float
-    z: float
-
-    @property
-    def intrinsics(self) -> Float[np.ndarray, "3 3"]:
-        """Camera matrix."""
-        return np.array([[self.fx, 0, self.u0], [0, self.fy, self.v0], [0, 0, 1]], np.float64)
-
-    @property
-    def vehicle_from_camera(self) -> Float[np.ndarray, "4 4"]:
-        """From OpenCV's camera axes."""
-        (cr, sr), (cp, sp), (cy, sy) = ((np.cos(a), np.sin(a)) for a in (self.roll, self.pitch, self.yaw))
-        about_x = np.array([[1, 0, 0], [0, cr, -sr], [0, sr, cr]])
-        about_y = np.array([[cp, 0, sp], [0, 1, 0], [-sp, 0, cp]])
-        about_z = np.array([[cy, -sy, 0], [sy, cy, 0], [0, 0, 1]])
-        result = np.eye(4)
-        result[:3, :3] = about_z @ about_y @ about_x @ np.array([[0, 0, 1], [-1, 0, 0], [0, -1, 0]])
-        result[:3, 3] = self.x, self.y, self.z
-        return result
+def finish(root: Path, size: SizeName, seed: int) -> None:
+    """Nothing: no file of Cityscapes speaks of several cities."""
 
 
-def spec(size: SizeName = "full", seed: int = 0) -> Spec:
-    """The snippets of a miniature. Every fourth city is one long sequence, elsewhere each stop has its own number."""
-    shape, snippets = SIZES[size], []
-    splits: dict[Literal["train", "val"], tuple[str, ...]]
-    splits = {"train": _TRAIN[: shape.train], "val": _VAL[: shape.val]}
-    for split, cities in splits.items():
-        for number, city in enumerate(cities):
-            rng = stream(seed, "miniature cityscapes", city)
-            frame = 294
-            for stop in range(shape.stops):
-                long = number % 4 == 1
-                snippets.append(Snippet(split, city, 0 if long else stop, frame if long else LABELLED, stop))
-                frame += int(rng.integers(60, 130))
-    return Spec(size, seed, tuple(snippets))
+def facts(size: SizeName) -> dict[str, Any]:
+    """For ``miniature.json``."""
+    shape = SHAPES[size]
+    return {
+        "width": shape.width,
+        "height": shape.height,
+        "train": shape.train * shape.stops,
+        "val": shape.val * shape.stops,
+        "views": list(shape.views),
+    }
 
 
-def calibration(spec: Spec, city: str) -> Calibration:
-    """The camera of a city's recording vehicle."""
-    rng, scale = stream(spec.seed, "miniature camera", city), SIZES[spec.size].width / 2048
-    u0, v0 = 1096.98 + rng.uniform(-30, 30), 513.14 + rng.uniform(-20, 20)
-    values = {
-        "fx": 2262.52 * scale, "fy": 2265.30 * scale, "u0": (u0 + 0.5) * scale - 0.5, "v0": (v0 + 0.5) * scale - 0.5,
-        "baseline": 0.209313, "pitch": 0.038 + rng.uniform(-0.006, 0.006), "roll": rng.uniform(-0.006, 0.006),
-        "yaw": rng.uniform(-0.02, 0.01), "x": 1.7, "y": 0.1, "z": 1.22 + rng.uniform(-0.03, 0.03),
-    }  # fmt: skip
-    return Calibration(**{name: round(float(value), 6) for name, value in values.items()})
+def _digest(root: Path, spec: Spec, snippet: Snippet) -> str:
+    sha = hashlib.sha256()
+    for path in sorted(p for p in _paths(spec, snippet) if p.endswith(".png") and not p.startswith("truth/")):
+        pixels = cv2.imread(str(root / path), cv2.IMREAD_UNCHANGED)
+        if pixels is None:
+            raise DatasetError(f"{root / path} is damaged; delete it and build the miniature again")
+        sha.update(f"{path} {pixels.shape} {pixels.dtype}\n".encode())
+        sha.update(pixels.tobytes())
+    return sha.hexdigest()
 
 
-@lru_cache(maxsize=2)
-def _world(seed: int, city: str, stops: int) -> world.World:
-    return world.build(seed, city, stops)
+def _json(value: dict) -> bytes:
+    return (json.dumps(value, indent=4) + "\n").encode()
 
 
-@lru_cache(maxsize=1)
-def _scene(seed: int, city: str, stops: int, stop: int) -> Scene:
-    street = _world(seed, city, stops)
-    return Scene(world.around(street, stop), street.light)
+def _files(root: Path, spec: Spec, snippet: Snippet) -> Iterator[tuple[str, bytes]]:
+    """Relative path and content of every file of a snippet; the true depth is written on the way."""
+    camera, moved = calibration(spec, snippet.city), motion(spec, snippet)
+    for index in SHAPES[spec.size].views:
+        seen = render_view(spec, snippet, index)
+        write_truth(root, snippet.name(index), seen.depth)
+        picture = png(seen.rgb)
+        depth = png(disparity(stream(spec.seed, "miniature disparity", snippet.name(index)), seen, camera))
+        yield _path(snippet, "leftImg8bit_sequence", "leftImg8bit.png", index), picture
+        yield _path(snippet, "disparity_sequence", "disparity.png", index), depth
+        if index == LABELLED:
+            yield _path(snippet, "leftImg8bit", "leftImg8bit.png"), picture
+            yield _path(snippet, "disparity", "disparity.png"), depth
+            yield from _annotations(spec, snippet, seen)
+    place = stream(spec.seed, "miniature place", snippet.city)
+    latitude, longitude, warmth = (
+        place.uniform(47.5, 54.0),
+        place.uniform(7.0, 13.5),
+        round(float(place.uniform(4, 26)), 1),
+    )
+    for index in range(FRAMES):
+        vehicle = _json(_vehicle(moved, index, latitude, longitude, warmth))
+        yield _path(snippet, "vehicle_sequence", "vehicle.json", index), vehicle
+        yield _path(snippet, "timestamp_sequence", "timestamp.txt", index), str(moved.time[index]).encode()
+        if index == LABELLED:
+            yield _path(snippet, "vehicle", "vehicle.json"), vehicle
+    yield _path(snippet, "camera", "camera.json"), _json({
+        "extrinsic": {name: getattr(camera, name) for name in ("baseline", "pitch", "roll", "x", "y", "yaw", "z")},
+        "intrinsic": {name: getattr(camera, name) for name in ("fx", "fy", "u0", "v0")},
+    })  # fmt: skip
 
 
-def motion(spec: Spec, snippet: Snippet) -> drive.Motion:
-    """How the vehicle moves through a snippet."""
-    street = _world(spec.seed, snippet.city, SIZES[spec.size].stops)
-    rng = stream(spec.seed, "miniature drive", snippet.name())
-    return drive.snippet(rng, street.path, street.stops[snippet.stop], FRAMES, LABELLED)
+def _annotations(spec: Spec, snippet: Snippet, seen: Rendered) -> Iterator[tuple[str, bytes]]:
+    rng = stream(spec.seed, "miniature coarse", snippet.name())
+    rough = coarse.draw(
+        rng, seen.label_ids, seen.instance_ids, skip=(IDS["ego vehicle"], IDS["static"], IDS["dynamic"])
+    )
+    for kind, labels, instances in (("gtFine", seen.label_ids, seen.instance_ids), ("gtCoarse", *rough)):
+        color = np.dstack([PALETTE[labels], np.full(labels.shape, 255, np.uint8)])
+        for what, image in (("labelIds", labels), ("instanceIds", instances.astype(np.uint16)), ("color", color)):
+            yield _path(snippet, kind, f"{kind}_{what}.png"), png(image)
 
 
-def render_view(spec: Spec, snippet: Snippet, view: int) -> Rendered:
-    """The frame at index ``view`` of a snippet with its exact depth, labels and pose."""
-    size, camera = SIZES[spec.size], calibration(spec, snippet.city)
-    scene = _scene(spec.seed, snippet.city, size.stops, snippet.stop)
-    pose = motion(spec, snippet).world_from_vehicle[view] @ camera.vehicle_from_camera
-    bonnet = np.eye(4)
-    bonnet[:3, 3] = 2.7, 0.0, 0.60
-    hood = Hood(camera_from_hood=np.linalg.inv(camera.vehicle_from_camera) @ bonnet, radii=(1.25, 0.95, 0.31))
-    seen = scene.view(camera.intrinsics, (size.height, size.width), pose, snippet.name(view), hood)
-    labels = np.array([IDS[kind] for kind in KINDS], np.uint8)[seen.kind]
-    return Rendered(seen.rgb, seen.depth, labels, _number(labels, seen), camera.intrinsics, pose)
+def _vehicle(moved: drive.Motion, index: int, latitude: float, longitude: float, warmth: float) -> dict[str, float]:
+    pose = moved.world_from_vehicle[index]
+    heading = np.degrees(np.arctan2(pose[1, 0], pose[0, 0]))
+    return {
+        "gpsHeading": round(float((90 - heading) % 360), 3),
+        "gpsLatitude": round(float(latitude + pose[1, 3] / 111_320), 8),
+        "gpsLongitude": round(float(longitude + pose[0, 3] / (111_320 * np.cos(np.radians(latitude)))), 8),
+        "outsideTemperature": warmth,
+        "speed": float(moved.speed[index]),
+        "yawRate": float(moved.yaw_rate[index]),
+    }
 
 
-def _number(labels: np.ndarray, seen: View) -> Int32[np.ndarray, "h w"]:
-    """Instances counted from 0 in each picture and class, as the dataset encodes them."""
-    result = labels.astype(np.int32)
-    for label in COUNTED.intersection(np.unique(labels).tolist()):
-        mask = labels == label
-        _, rank = np.unique(seen.instance[mask], return_inverse=True)
-        result[mask] = 1000 * label + rank
-    return result
+def disparity(rng: np.random.Generator, seen: Rendered, camera: Calibration) -> UInt16[np.ndarray, "h w"]:
+    """What a stereo matcher makes of the true depth, encoded as round(256 d) + 1.
+
+    0, invalid, are the sky, what is far, the own bonnet, what the right camera cannot see, and a few failures.
+    """
+    exact = camera.fx * camera.baseline / np.maximum(seen.depth, 1e-3)
+    height, width = exact.shape
+    column = np.arange(width)[None].repeat(height, 0)
+    row = np.arange(height)[:, None].repeat(width, 1)
+    target = np.round(column - exact).astype(int)
+    inside = (target >= 0) & (target < width)
+    nearest = np.zeros_like(exact)
+    np.maximum.at(nearest, (row[inside], target[inside]), exact[inside])
+    hidden = ~inside | (exact < nearest[row, np.clip(target, 0, width - 1)] - 0.75)
+    failed = cv2.GaussianBlur(rng.standard_normal(exact.shape), (0, 0), 1.5) > 0.36
+    valid = (seen.depth < FAR) & (seen.label_ids != IDS["ego vehicle"]) & ~hidden & ~failed
+    noisy = np.maximum(exact + rng.normal(0, 0.04, exact.shape), 0)
+    return np.where(valid, np.minimum(np.round(256 * noisy) + 1, 65535), 0).astype(np.uint16)

@@ -1,0 +1,1 @@
+"""Cameras, range sensors and the points of a scene."""

@@ -1,0 +1,42 @@
+"""Indices of datasets too large to list at every start, kept in ``build/index`` and made anew when a file changes."""
+
+import hashlib
+import zipfile
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+import numpy as np
+
+from wsss.benchmark.records import replacing
+
+FOLDER = Path("build/index")
+"""Below the working folder; safe to delete."""
+
+
+def cached(
+    name: str, sources: Iterable[Path], make: Callable[[], dict[str, np.ndarray]], version: int = 1
+) -> dict[str, np.ndarray]:
+    """The columns that ``make`` returns, from disk if none of the ``sources`` has changed since.
+
+    Args:
+        name: Of the dataset, for the file's name.
+        sources: The files that the index describes; path, size and time of change identify them.
+        make: Builds the columns; numbers or strings, no objects.
+        version: Raise it when the columns mean something else.
+    """
+    sha = hashlib.sha256(f"{version}\n".encode())
+    for path in sources:
+        stat = path.stat()
+        sha.update(f"{path.absolute()}\x1f{stat.st_size}\x1f{stat.st_mtime_ns}\n".encode())
+    file = FOLDER / f"{name}-{sha.hexdigest()[:16]}.npz"
+    try:
+        with np.load(file, allow_pickle=False) as stored:
+            return dict(stored)
+    except FileNotFoundError:
+        pass
+    except (OSError, ValueError, zipfile.BadZipFile):
+        file.unlink(missing_ok=True)  # damaged; it holds nothing that cannot be made again
+    columns = make()
+    with replacing(file) as temporary, temporary.open("wb") as stream:
+        np.savez(stream, **columns)  # pyright: ignore[reportArgumentType]
+    return columns

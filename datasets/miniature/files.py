@@ -1,0 +1,74 @@
+"""What the writers of all formats share: sizes, units of work, encoders, atomic writing, and the true depth."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import cv2
+import numpy as np
+from jaxtyping import Float, Shaped
+
+from wsss.benchmark.errors import DatasetError
+
+SizeName = Literal["full", "tiny"]
+"""``full`` for the benchmark, ``tiny`` for tests."""
+SIZES: tuple[SizeName, ...] = ("full", "tiny")
+
+
+@dataclass(frozen=True)
+class Unit:
+    """A part of a miniature that is written independently of the others."""
+
+    name: str
+    frames: int
+    """Labelled frames, for the progress bar."""
+
+
+def write(path: Path, content: bytes) -> None:
+    """Write a file by atomic rename, with its folder."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    temporary.write_bytes(content)
+    temporary.replace(path)
+
+
+def png(image: Shaped[np.ndarray, "h w *channels"]) -> bytes:
+    """PNG bytes of a grey or RGB(A) image of 8 or 16 bits."""
+    return _encoded(".png", image, [])
+
+
+def jpeg(image: Shaped[np.ndarray, "h w 3"], quality: int = 95) -> bytes:
+    """JPEG bytes of an RGB image."""
+    return _encoded(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, quality])
+
+
+def _encoded(kind: str, image: np.ndarray, options: list[int]) -> bytes:
+    if image.ndim == 3:
+        image = cv2.cvtColor(image, cv2.COLOR_RGB2BGR if image.shape[2] == 3 else cv2.COLOR_RGBA2BGRA)
+    good, data = cv2.imencode(kind, image, options)
+    if not good:
+        raise DatasetError(f"OpenCV could not encode a picture of shape {image.shape}")
+    return data.tobytes()
+
+
+def truth_path(root: Path, frame: str) -> Path:
+    """Where the true depth of a picture is, by the id that its adapter gives it."""
+    return root / "truth" / f"{frame}.png"
+
+
+def write_truth(root: Path, frame: str, depth: Float[np.ndarray, "h w"]) -> None:
+    """Store depth along the optical axis in metres, infinite where there is nothing, as KITTI does: 256 per metre."""
+    stored = np.where(depth < 255, np.round(depth * 256), 0).astype(np.uint16)
+    write(truth_path(root, frame), png(stored))
+
+
+def read_truth(root: Path, frame: str) -> Float[np.ndarray, "h w"] | None:
+    """True depth in metres, infinite in the sky and beyond 255 m; None where the data is no miniature."""
+    path = truth_path(root, frame)
+    if not path.is_file():
+        return None
+    stored = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
+    if stored is None or stored.dtype != np.uint16:
+        raise DatasetError(f"{path} is damaged; delete it and build the miniature again")
+    return np.where(stored > 0, stored / 256, np.inf)
