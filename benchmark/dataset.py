@@ -52,6 +52,7 @@ class Dataset(ABC):
 
     def __init__(self, root: Path) -> None:
         self.root = Path(root)
+        self._digests: dict[str, str] = {}
         if not self.root.is_dir():
             raise DatasetMissing(type(self), self.root)
 
@@ -140,9 +141,13 @@ class Dataset(ABC):
     def digest(self, split: Split) -> str:
         """Identity of a split: its scenes, frames and the sizes of their files, independent of machine and path.
 
+        It is taken once: a dataset that changes on disk must be opened anew.
+
         Raises:
             DatasetError: One of the files is missing.
         """
+        if split in self._digests:
+            return self._digests[split]
         sha = hashlib.sha256()
         for scene, frame in self.labelled(split):
             sizes = []
@@ -151,4 +156,5 @@ class Dataset(ABC):
                     raise DatasetError(f"{path} is missing; `wsss data {self.name}` shows the tree that is expected")
                 sizes.append(path.stat().st_size)
             sha.update(f"{scene.id}\x1f{frame.id}\x1f{sizes}\n".encode())
-        return sha.hexdigest()[:16]
+        self._digests[split] = sha.hexdigest()[:16]
+        return self._digests[split]

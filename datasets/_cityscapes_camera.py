@@ -12,9 +12,14 @@ from jaxtyping import Float
 from scipy.spatial.transform import Rotation
 
 from wsss.benchmark.errors import DatasetError
+from wsss.benchmark.geometry.cameras import unproject
+from wsss.benchmark.types import Camera, Sweep
 from wsss.datasets._files import number
 
 Pose = Float[np.ndarray, "4 4"]
+
+FARTHEST = 80.0
+"""Metres beyond which a point from the stereo pair is not trusted."""
 
 _RELEASED_SIZE = (1024, 2048)
 _OPENCV_FROM_VEHICLE_AXES = np.array([[0, -1, 0, 0], [0, 0, -1, 0], [1, 0, 0, 0], [0, 0, 0, 1]], np.float64)
@@ -79,6 +84,25 @@ def dead_reckoning(motions: Iterable[tuple[float, float, float] | None]) -> list
         last = motion
         poses.append(_rigid((heading, 0.0, 0.0), (x, y, 0.0)))
     return poses
+
+
+def stereo_points(disparity: Float[np.ndarray, "h w"], camera: Camera, baseline: float) -> Sweep:
+    """The points that a stereo pair sees, each with its pixel.
+
+    Args:
+        disparity: In pixels of the image, NaN where unknown.
+        camera: The left camera; without a pose the points stay in its axes.
+        baseline: Metres between the two cameras.
+    """
+    near = camera.intrinsics[0, 0] * baseline / FARTHEST
+    # One pixel of the release is less than one of a scaled copy; below that the matcher reports noise.
+    least = max(near, disparity.shape[1] / _RELEASED_SIZE[1])
+    with np.errstate(invalid="ignore"):
+        pixel = np.argwhere(disparity >= least).astype(np.int32)
+    depth = camera.intrinsics[0, 0] * baseline / disparity[pixel[:, 0], pixel[:, 1]]
+    pose = np.eye(4) if camera.world_from_camera is None else camera.world_from_camera
+    xyz = unproject(pixel.astype(np.float64), depth, camera, (disparity.shape[0], disparity.shape[1]))
+    return Sweep(xyz=xyz, origin=pose[:3, 3], in_world=camera.world_from_camera is not None, pixel=pixel)
 
 
 def _rigid(yaw_pitch_roll: Sequence[float], translation: Sequence[float]) -> Pose:

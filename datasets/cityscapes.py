@@ -14,8 +14,8 @@ from jaxtyping import Float, Int32, UInt8
 
 from wsss.benchmark.dataset import Dataset, DatasetMissing
 from wsss.benchmark.errors import DatasetError, UsageError
-from wsss.benchmark.types import WEAK_KINDS, Camera, Classes, Frame, Scene, Split, WeakKind
-from wsss.datasets._cityscapes_camera import dead_reckoning, intrinsics, vehicle_from_camera
+from wsss.benchmark.types import WEAK_KINDS, Camera, Classes, Frame, Scene, Split, Sweep, WeakKind
+from wsss.datasets._cityscapes_camera import dead_reckoning, intrinsics, stereo_points, vehicle_from_camera
 from wsss.datasets._files import (
     check_pairs,
     count_unknown,
@@ -58,6 +58,11 @@ BLACK_IMAGES = frozenset({"troisdorf_000000_000073"})
 """Known to be all black in the official release."""
 
 _TRAIN_IDS = lookup_table({row[0]: train_id for train_id, row in enumerate(TABLE)})
+_OFFICIAL: dict[WeakKind, tuple[str, str, str]] = {
+    "coarse": ("gtCoarse", "_gtCoarse_labelIds.png", "gtCoarse as shipped"),
+    "scribbles": ("scribbles/gtFine", "_gtFine_labelIds.png", "s4Cityscapes as shipped"),
+}
+"""Folder, end of the file name and name of the weak labels that somebody published."""
 _BEFORE, _AFTER = 19, 10
 """Frames of a snippet before and after the annotated one."""
 
@@ -65,7 +70,8 @@ _BEFORE, _AFTER = 19, 10
 class Cityscapes(Dataset):
     """Cityscapes; one scene per annotated image: its snippet where ``leftImg8bit_sequence`` is there, else itself.
 
-    Coarse labels are the official ones if ``gtCoarse`` is there.
+    Official weak labels win where they are there: ``gtCoarse``, and the scribbles of s4Cityscapes, which their authors
+    made for the training split.
     """
 
     title: ClassVar[str] = "Cityscapes"
@@ -76,7 +82,7 @@ class Cityscapes(Dataset):
         without_surface=frozenset({"sky"}),
     )
     labels: ClassVar[frozenset[WeakKind]] = frozenset(WEAK_KINDS)
-    sources: ClassVar[frozenset[str]] = frozenset({"video", "poses"})
+    sources: ClassVar[frozenset[str]] = frozenset({"video", "poses", "stereo"})
     homepage: ClassVar[str] = "https://www.cityscapes-dataset.com"
     license: ClassVar[str] = "registration, non-commercial research only"
     layout: ClassVar[str] = """
@@ -84,6 +90,7 @@ cityscapes/
   leftImg8bit/{train,val}/<city>/<city>_<sequence>_<frame>_leftImg8bit.png
   gtFine/{train,val}/<city>/<...>_gtFine_{labelIds,instanceIds}.png
   gtCoarse/{train,val}/<city>/<...>_gtCoarse_labelIds.png            optional: official coarse labels
+  scribbles/gtFine/train/<city>/<...>_gtFine_labelIds.png            optional: s4Cityscapes (Scribbles4All)
   leftImg8bit_sequence/{train,val}/<city>/<...>_leftImg8bit.png      optional: video
   camera/{train,val}/<city>/<...>_camera.json                        optional: intrinsics
   vehicle_sequence/{train,val}/<city>/<...>_vehicle.json             optional: odometry
@@ -96,7 +103,6 @@ cityscapes/
         for package in ("leftImg8bit", "gtFine"):
             if not (self.root / package).is_dir():
                 raise DatasetMissing(type(self), self.root / package)
-        self._official_coarse = (self.root / "gtCoarse").is_dir()
         self._scenes: dict[str, tuple[Scene, ...]] = {}
 
     def scenes(self, split: Split) -> Sequence[Scene]:
@@ -122,20 +128,23 @@ cityscapes/
         return read_ids(self._annotation(frame, "gtFine", "instanceIds"), size=image_size(frame.image), bits=16)
 
     def weak(self, frame: Frame, kind: WeakKind, seed: int) -> UInt8[np.ndarray, "h w"]:
-        """Official coarse labels if ``gtCoarse`` is there; everything else is derived."""
-        if kind == "coarse" and self._official_coarse and frame.labelled:
-            return _TRAIN_IDS[self._ids(frame, "gtCoarse")]
-        return super().weak(frame, kind, seed)
+        """Official labels where they are there; everything else is derived."""
+        path = self._official(frame, kind) if frame.labelled else None
+        if path is None:
+            return super().weak(frame, kind, seed)
+        return _TRAIN_IDS[read_ids(path, size=image_size(frame.image))]  # id 0, unlabelled, is ignored too
 
     def weak_source(self, kind: WeakKind) -> str:
-        """``gtCoarse as shipped`` or derived."""
-        return "gtCoarse as shipped" if kind == "coarse" and self._official_coarse else super().weak_source(kind)
+        """The name of the official set of training labels, or derived."""
+        if kind in _OFFICIAL and (self.root / _OFFICIAL[kind][0] / "train").is_dir():
+            return _OFFICIAL[kind][2]
+        return super().weak_source(kind)
 
     def files(self, frame: Frame) -> tuple[Path, ...]:
-        """Image, class ids, instance ids and, where official, coarse class ids."""
-        kinds = [("gtFine", "labelIds"), ("gtFine", "instanceIds")]
-        kinds += [("gtCoarse", "labelIds")] * self._official_coarse
-        return (frame.image, *(self._annotation(frame, package, kind) for package, kind in kinds))
+        """Image, class ids, instance ids and official weak labels."""
+        fine = (self._annotation(frame, "gtFine", kind) for kind in ("labelIds", "instanceIds"))
+        weak = (self._official(frame, kind) for kind in _OFFICIAL)
+        return (frame.image, *fine, *(path for path in weak if path is not None))
 
     def disparity(self, frame: Frame) -> Float[np.ndarray, "h w"] | None:
         """Disparity of the stereo pair in pixels, NaN where the matcher found none; None where the file is missing.
@@ -152,6 +161,18 @@ cityscapes/
         stored = read_ids(path, size=image_size(frame.image), bits=16)
         return np.where(stored > 0, (stored - 1) / 256, np.nan)
 
+    def sweep(self, scene: Scene, index: int) -> Sweep | None:
+        """Points from the stereo pair: no range sensor, but the nearest thing; None without disparity or camera.json.
+
+        In the world where the frame has a pose. Depth grows noisy with its square; beyond ``FARTHEST`` it is dropped.
+        """
+        frame, camera = scene.frames[index], self.cameras(scene)[index]
+        disparity = self.disparity(frame)
+        if camera is None or disparity is None:
+            return None
+        path = self._camera_file(scene)
+        return stereo_points(disparity, camera, number(path, read_json(path), "extrinsic", "baseline"))
+
     def unknown_ids(self, frame: Frame) -> dict[int, int]:
         """Pixels per id of an annotation that the format does not define."""
         return count_unknown(self._ids(frame, "gtFine"), DEFINED_IDS)
@@ -166,12 +187,11 @@ cityscapes/
         Raises:
             DatasetError: A file lacks a field or is damaged.
         """
-        annotated = next(frame for frame in scene.frames if frame.labelled)
-        path = self._beside(annotated, "camera", "_camera.json")
+        path = self._camera_file(scene)
         if not path.is_file():
             return (None,) * len(scene.frames)
         values = read_json(path)
-        matrix = intrinsics(path, values, image_size(annotated.image))
+        matrix = intrinsics(path, values, image_size(_annotated(scene).image))
         mounting = vehicle_from_camera(path, values)
         poses = dead_reckoning(self._motion(frame) for frame in scene.frames)
         return tuple(
@@ -229,6 +249,17 @@ cityscapes/
         """The file of another package that belongs to a frame."""
         return self.root.joinpath(package, *frame.image.parts[-3:-1], f"{frame.id}{suffix}")
 
+    def _camera_file(self, scene: Scene) -> Path:
+        return self._beside(_annotated(scene), "camera", "_camera.json")
+
+    def _official(self, frame: Frame, kind: WeakKind) -> Path | None:
+        """Where a frame's official weak labels must be, None if no such set covers its split."""
+        if kind not in _OFFICIAL:
+            return None
+        package, suffix, _ = _OFFICIAL[kind]
+        path = self._beside(frame, package, suffix)
+        return path if path.parent.parent.is_dir() else None
+
     def _annotation(self, frame: Frame, package: str, kind: str) -> Path:
         return self._beside(frame, package, f"_{package}_{kind}.png")
 
@@ -242,6 +273,10 @@ cityscapes/
             return None
         values = read_json(path)
         return frame.time, number(path, values, "speed"), number(path, values, "yawRate")
+
+
+def _annotated(scene: Scene) -> Frame:
+    return next(frame for frame in scene.frames if frame.labelled)
 
 
 def _seconds(path: str) -> float:

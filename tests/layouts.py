@@ -13,6 +13,8 @@ CAMERA = {
     "extrinsic": {"baseline": 0.21, "pitch": 0.038, "roll": 0.0, "yaw": -0.02, "x": 1.7, "y": 0.1, "z": 1.22},
 }
 SPEED, YAW_RATE, SECONDS_PER_FRAME = 10.0, 0.2, 0.06
+DISPARITY = 2.5
+"""Pixels, everywhere but in the left strip: a wall across the street."""
 
 
 def write_png(path: Path, pixels: np.ndarray) -> None:
@@ -47,6 +49,12 @@ def cityscapes_instances() -> np.ndarray:
     return instances
 
 
+def disparity() -> np.ndarray:
+    stored = np.full(SIZE, round(DISPARITY * 256) + 1, np.uint16)
+    stored[:, :8] = 0
+    return stored
+
+
 def write_cityscapes(
     root: Path,
     annotated: tuple[str, ...] = ("train/ulm_000000_000019", "train/ulm_000003_000294", "val/bonn_000000_000019"),
@@ -69,6 +77,7 @@ def write_cityscapes(
             write_png(root / f"gtCoarse/{place}/{frame}_gtCoarse_labelIds.png", ids)
         if video:
             write_text(root / f"camera/{place}/{frame}_camera.json", json.dumps(CAMERA))
+            write_png(root / f"disparity/{place}/{frame}_disparity.png", disparity())
             for step in range(30):
                 _write_video_frame(root, place, f"{sequence}_{int(number) - 19 + step:06}", step)
     return root
@@ -76,6 +85,7 @@ def write_cityscapes(
 
 def _write_video_frame(root: Path, place: str, frame: str, step: int) -> None:
     write_png(root / f"leftImg8bit_sequence/{place}/{frame}_leftImg8bit.png", picture(step))
+    write_png(root / f"disparity_sequence/{place}/{frame}_disparity.png", disparity())
     motion = {"speed": SPEED, "yawRate": YAW_RATE, "gpsLatitude": 48.4, "outsideTemperature": 9}
     write_text(root / f"vehicle_sequence/{place}/{frame}_vehicle.json", json.dumps(motion))
     write_text(root / f"timestamp_sequence/{place}/{frame}_timestamp.txt", str(round(step * SECONDS_PER_FRAME * 1e9)))

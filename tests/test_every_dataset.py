@@ -12,12 +12,13 @@ import pytest
 from layouts import WRITERS
 
 from wsss.benchmark import IGNORE, DatasetMissing, Unsupported, UsageError, discovery
+from wsss.benchmark.geometry.cameras import project
 from wsss.benchmark.types import WEAK_KINDS, Split
 
 pytestmark = pytest.mark.parametrize("name", discovery.names("datasets"))
 
 SOURCES = {"video", "poses", "stereo", "lidar", "depth"}
-RANGE_SENSORS = {"lidar", "depth"}
+RANGES = {"lidar", "depth", "stereo"}
 
 
 @pytest.fixture(scope="module")
@@ -162,7 +163,9 @@ def test_the_digest_is_of_the_data_and_not_of_the_place(name, dataset, tmp_path)
         assert path.is_file() and path.is_relative_to(root)
         with path.open("ab") as file:
             file.write(b"\0")
-        assert copy.digest("train") != dataset.digest("train"), f"another size of {path.name} leaves the digest"
+        assert type(dataset)(root).digest("train") != dataset.digest("train"), (
+            f"another size of {path.name} leaves the digest"
+        )
         with path.open("r+b") as file:
             file.truncate(path.stat().st_size - 1)
 
@@ -190,22 +193,29 @@ def test_cameras_are_pinholes_with_rigid_poses(name, dataset):
 
 
 def test_the_range_sensor_gives_points_or_a_reason(name, dataset):
+    swept = 0
     for scene in scenes(dataset):
-        if not dataset.sources & RANGE_SENSORS:
+        if not dataset.sources & RANGES:
             with pytest.raises(Unsupported, match=re.escape(dataset.title)):
-                dataset.sensor(scene)
+                dataset.sweep(scene, 0)
             continue
-        cloud = dataset.sensor(scene)
-        number = len(cloud.xyz)
-        assert number and cloud.xyz.shape == (number, 3) and np.isfinite(cloud.xyz).all()
-        assert cloud.rgb.shape == (number, 3) and cloud.rgb.dtype == np.uint8
-        assert cloud.confidence.shape == (number,) and np.all(cloud.confidence > 0)
-        assert cloud.frame.shape == (number,) and cloud.pixel.shape == (number, 2)
-        unseen = cloud.frame == -1
-        assert np.all(cloud.pixel[unseen] == -1) and np.all(cloud.frame[~unseen] >= 0)
-        for index in np.unique(cloud.frame[~unseen]):
-            pixels = cloud.pixel[cloud.frame == index]
-            assert np.all((pixels >= 0) & (pixels < dataset.image(scene.frames[index]).shape[:2]))
+        cameras = dataset.cameras(scene)
+        for index, frame in enumerate(scene.frames):
+            sweep = dataset.sweep(scene, index)
+            if sweep is None:
+                continue
+            swept += 1
+            number = len(sweep.xyz)
+            assert number and sweep.xyz.shape == (number, 3) and np.isfinite(sweep.xyz).all()
+            assert sweep.xyz.dtype == np.float64 and sweep.origin.shape == (3,)
+            assert sweep.in_world == (cameras[index] is not None and cameras[index].world_from_camera is not None)
+            if sweep.pixel is not None:
+                size = dataset.image(frame).shape[:2]
+                assert sweep.pixel.shape == (number, 2)
+                assert np.all((sweep.pixel >= 0) & (sweep.pixel < size))
+                seen = project(sweep.xyz, cameras[index], size)
+                assert np.abs(seen.pixel - sweep.pixel).max() < 0.51, "a point lies beside its pixel's ray"
+    assert swept or not dataset.sources & RANGES
 
 
 @pytest.fixture(scope="module")
