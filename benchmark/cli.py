@@ -60,6 +60,9 @@ def report(*, suite: str = "quick", results: Path = Path("build/results"), check
 def data(
     dataset: Annotated[str | None, tyro.conf.Positional] = None,
     *,
+    check: bool = False,
+    show: bool = False,
+    frame: str | None = None,
     miniature: bool = False,
     data_root: Path | None = None,
 ) -> int:
@@ -67,12 +70,20 @@ def data(
 
     Args:
         dataset: Which one; all by default.
-        miniature: Build the embedded miniature of it instead.
+        check: Check the geometry instead: poses, calibration and range sensor against images and labels.
+        show: Draw one frame instead: image, dense and weak labels, sensor points; written below build/shown.
+        frame: Which frame to draw; the first labelled one by default.
+        miniature: Build the embedded miniature, and mean that one.
         data_root: Folder that holds a folder per dataset; WSSS_DATA by default.
     """
-    from wsss.benchmark import commands
+    from wsss.benchmark import data_commands
 
-    return commands.show_data(console, dataset, miniature, data_root)
+    where = data_commands.Where(name=dataset, miniature=miniature, data_root=data_root)
+    if show:
+        return data_commands.show_frame(console, where, frame)
+    if check:
+        return data_commands.check_data(console, where)
+    return data_commands.show_data(console, where)
 
 
 def train(method: Annotated[str, tyro.conf.Positional]) -> int:

@@ -1,6 +1,5 @@
-"""What the verbs list, plan and data do."""
+"""What the verbs list and plan do."""
 
-import os
 from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -9,9 +8,7 @@ from rich.console import Console
 from rich.table import Table
 
 from wsss.benchmark import discovery
-from wsss.benchmark.console import Display
-from wsss.benchmark.dataset import Dataset, DatasetMissing
-from wsss.benchmark.errors import DatasetError, unknown_name
+from wsss.benchmark.dataset import DatasetMissing
 from wsss.benchmark.options import Place, Selection
 from wsss.benchmark.suites import SUITES, suite
 from wsss.benchmark.types import LABEL_KINDS
@@ -84,60 +81,3 @@ def _state(run: "Run", results: Path) -> tuple[str, str]:
         return "blocked", str(run.obstacle)
     folder = run.folder(results)
     return (folder.state if folder else "to run"), ""
-
-
-def show_data(console: Console, name: str | None, miniature: bool, data_root: Path | None) -> int:
-    """Print the state of datasets; with ``miniature`` build them small."""
-    if miniature:
-        return _build_miniature(console, name)
-    folder = data_root or os.environ.get("WSSS_DATA")
-    missing = 0
-    for one in [name] if name else discovery.names("datasets"):
-        adapter = discovery.dataset(one)
-        console.rule(f"{adapter.title} ({one})", align="left")
-        console.print(f"{adapter.homepage}  ({adapter.license})", markup=False, highlight=False)
-        if folder is None:
-            console.print(
-                f"expected tree below <data root>/{one}:\n{adapter.layout.strip()}",
-                markup=False,
-                highlight=False,
-            )
-            missing += 1
-            continue
-        try:
-            _show_splits(console, adapter(Path(folder) / one))
-        except DatasetError as error:
-            console.print(str(error), markup=False, highlight=False)
-            missing += 1
-    if folder is None:
-        console.print("no data root: pass --data-root or set WSSS_DATA to a folder that holds a folder per dataset")
-    return DatasetError.exit_code if missing else 0
-
-
-def _show_splits(console: Console, dataset: Dataset) -> None:
-    """Read every labelled frame of a dataset once, so that «whole» means whole."""
-    for split in ("train", "val"):
-        frames = list(dataset.labelled(split))
-        unknown: Counter[int] = Counter()
-        for _, frame in frames:
-            unknown.update(dataset.unknown_ids(frame))
-            dense, image = dataset.dense(frame), dataset.image(frame)
-            if dense is None or dense.shape != image.shape[:2]:
-                raise DatasetError(f"{frame.image}: its label is missing or of another size than the image")
-        for found, pixels in sorted(unknown.items()):
-            console.print(f"{split}: {pixels} pixels carry the unknown id {found} and are ignored", highlight=False)
-        scenes = {scene.id for scene, _ in frames}
-        console.print(f"{split}: {len(frames)} labelled images in {len(scenes)} scenes, all readable", highlight=False)
-
-
-def _build_miniature(console: Console, name: str | None) -> int:
-    from wsss.datasets import miniature
-
-    if name is not None and name not in miniature.DATASETS:
-        raise unknown_name("miniature", name, miniature.DATASETS)
-    for one in [name] if name else miniature.DATASETS:
-        with Display(0, console) as display:
-            tell = lambda done, total, one=one: display.stage(f"data {one}", done, total, "")  # noqa: E731
-            root = miniature.build(Path("build/data/miniature-full"), one, jobs=os.cpu_count() or 1, progress=tell)
-        console.print(f"{root}", markup=False, highlight=False)
-    return 0

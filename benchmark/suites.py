@@ -43,6 +43,16 @@ class Suite:
 
 MINIATURE = "Miniature data: procedural scenes in the datasets' native formats, not the datasets themselves"
 
+
+def _miniatures(train: TrainConfig, **labels: tuple[WeakKind, ...]) -> tuple[Column, ...]:
+    """A column per dataset, in the paper's order, with crops that fill three quarters of its pictures' height."""
+    crops = {"waymo": (120, 160), "kitti360": (96, 192), "nyuv2": (96, 128), "cityscapes": (128, 192)}
+    return tuple(
+        Column(dataset=name, labels=labels.get(name, ("scribbles",)), train=replace(train, crop=crop))
+        for name, crop in crops.items()
+    )
+
+
 # Of the learning rates 5e-4 and 2e-3 the one with the lower training loss of the ceiling (0.64, 0.50).
 _MINIATURE_TRAINING = TrainConfig(steps=250, crop=(128, 192), lr=2e-3)
 
@@ -51,28 +61,24 @@ SMOKE = Suite(
     title=f"{MINIATURE} (a few small images, to see that everything runs)",
     data="miniature",
     size="tiny",
-    columns=(
-        Column(
-            dataset="cityscapes",
-            labels=("scribbles", "points"),
-            train=TrainConfig(steps=8, batch=2, crop=(64, 96)),
-        ),
+    columns=tuple(
+        replace(column, train=replace(column.train, steps=4, batch=2, crop=(48, 80)))
+        for column in _miniatures(_MINIATURE_TRAINING, cityscapes=("scribbles", "points"))
     ),
     seeds=(0,),
 )
 
-QUICK = Suite(
-    name="quick",
-    title=MINIATURE,
-    data="miniature",
-    columns=(Column(dataset="cityscapes", labels=("scribbles",), train=_MINIATURE_TRAINING),),
-    seeds=(0,),
-)
+QUICK = Suite(name="quick", title=MINIATURE, data="miniature", columns=_miniatures(_MINIATURE_TRAINING), seeds=(0,))
 
 FULL_MINIATURE = replace(
     QUICK,
     name="miniature",
-    columns=(Column(dataset="cityscapes", labels=WEAK_KINDS, train=_MINIATURE_TRAINING),),
+    columns=_miniatures(
+        _MINIATURE_TRAINING,
+        waymo=("scribbles", "points"),
+        kitti360=("scribbles", "points"),
+        cityscapes=WEAK_KINDS,
+    ),
     seeds=(0, 1, 2),
 )
 

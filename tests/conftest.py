@@ -1,9 +1,11 @@
 """Fixtures that many tests share."""
 
+import os
 import sys
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 
 sys.path.insert(0, str(Path(__file__).parent))  # for the helpers beside the tests: toy, layouts, fake_results
 
@@ -16,6 +18,20 @@ torch.set_num_threads(1)  # the tests themselves run in parallel
 
 
 @pytest.fixture(scope="session")
-def tiny_miniature(tmp_path_factory):
-    """The tiny miniature of Cityscapes, built once a test process."""
-    return miniature.build(tmp_path_factory.mktemp("miniature"), "cityscapes", "tiny", jobs=1)
+def tiny(tmp_path_factory):
+    """A function that gives the root of a dataset's tiny miniature; one process builds it for all."""
+    base = tmp_path_factory.getbasetemp()
+    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "miniature-tiny"
+    folder.mkdir(exist_ok=True)
+
+    def root(dataset):
+        with FileLock(folder / f"{dataset}.lock"):
+            return miniature.build(folder, dataset, "tiny", jobs=1)
+
+    return root
+
+
+@pytest.fixture(scope="session")
+def tiny_miniature(tiny):
+    """The tiny miniature of Cityscapes; tests only read it."""
+    return tiny("cityscapes")

@@ -25,6 +25,9 @@ def desk(tmp_path, monkeypatch, tiny_miniature):
     return tmp_path
 
 
+SMOKE = ("--suite", "smoke", "--dataset", "cityscapes")
+
+
 @pytest.fixture
 def wsss(desk, capsys):
     """Run a command and return (exit code, what was printed)."""
@@ -92,6 +95,31 @@ def test_data_shows_what_is_whole_and_names_what_is_not(wsss, tmp_path, tiny_min
     assert code == 3 and victim.name in text.replace("\n", "")
 
 
+def test_data_checks_the_geometry(wsss, tmp_path, tiny_miniature):
+    root = tmp_path / "real" / "cityscapes"
+    shutil.copytree(tiny_miniature, root)
+    code, text = wsss("data", "cityscapes", "--check", "--data-root", str(tmp_path / "real"))
+    assert code == 0 and "consecutive sweeps coincide" in text and "WRONG" not in text
+    for path in root.rglob("*_vehicle.json"):
+        path.write_text(path.read_text().replace('"speed": ', '"speed": 9'))
+    code, text = wsss("data", "cityscapes", "--check", "--data-root", str(tmp_path / "real"))
+    assert code == 3 and "WRONG" in text
+
+
+def test_data_draws_a_frame(wsss, tmp_path, tiny_miniature):
+    shutil.copytree(tiny_miniature, tmp_path / "real" / "cityscapes")
+    arguments = ("data", "cityscapes", "--show", "--data-root", str(tmp_path / "real"))
+    code, text = wsss(*arguments)
+    (picture,) = (tmp_path / "build/shown").glob("cityscapes-*.png")
+    assert code == 0 and picture.name in text and picture.stat().st_size > 20_000
+    video = sorted(path.name for path in (tmp_path / "real").rglob("leftImg8bit_sequence/*/*/*.png"))[0]
+    id = video.removesuffix("_leftImg8bit.png")
+    assert wsss(*arguments, "--frame", id)[0] == 0
+    assert (tmp_path / f"build/shown/cityscapes-{id}.png").is_file(), "an unlabelled frame can be drawn too"
+    code, text = wsss(*arguments, "--frame", id[:-1] + "x")
+    assert code == 2 and "did you mean" in text
+
+
 def test_list_names_everything_and_shows_a_broken_method_as_broken(wsss, tmp_path, monkeypatch):
     folder = tmp_path / "mine"
     folder.mkdir()
@@ -138,9 +166,7 @@ def test_a_file_dropped_into_a_folder_is_listed_trained_and_in_the_table(wsss, t
     try:
         assert "my_method" in wsss("list")[1]
         assert "usage: wsss train my_method" in wsss("train", "my_method", "--help")[1]
-        code, text = wsss(
-            "run", "--suite", "smoke", "--labels", "scribbles", "--method", "my_method", "--method", "partial"
-        )
+        code, text = wsss("run", *SMOKE, "--labels", "scribbles", "--method", "my_method", "--method", "partial")
         assert code == 0 and "cityscapes/scribbles/my_method/0: mIoU student" in text
         code, text = wsss("report", "--suite", "smoke")
         assert code == 0 and "Mine" in text
@@ -152,15 +178,18 @@ def test_a_file_dropped_into_a_folder_is_listed_trained_and_in_the_table(wsss, t
 
 
 def test_run_plan_report_and_rerun(wsss, tmp_path):
-    code, text = wsss("plan", "--suite", "smoke")
-    assert code == 0 and "5 to run" in text
-    code, text = wsss("run", "--suite", "smoke", "--labels", "scribbles", "--method", "ema")
+    code, text = wsss("plan", *SMOKE)
+    rows = [line for line in text.splitlines() if line.split()[:1] == ["cityscapes"]]
+    methods = {name for row in rows for name in row.split() if name in discovery.names("methods")}
+    assert code == 0 and methods == set(discovery.names("methods"))
+    assert f"{sum('to run' in row for row in rows)} to run" in text
+    code, text = wsss("run", *SMOKE, "--labels", "scribbles", "--method", "ema")
     assert code == 0 and "mIoU teacher" in text and "student" in text
     first = (tmp_path / "build/results/smoke/plan.json").read_bytes()
-    code, text = wsss("run", "--suite", "smoke", "--labels", "scribbles", "--method", "ema")
+    code, text = wsss("run", *SMOKE, "--labels", "scribbles", "--method", "ema")
     assert code == 0 and "1 of 1 runs are done" in text
     assert (tmp_path / "build/results/smoke/plan.json").read_bytes() == first
-    code, text = wsss("plan", "--suite", "smoke", "--method", "ema", "--labels", "scribbles")
+    code, text = wsss("plan", *SMOKE, "--method", "ema", "--labels", "scribbles")
     assert "1 done" in text
     assert wsss("report", "--suite", "smoke")[0] == 0
     assert (tmp_path / "build/results/smoke/index.html").stat().st_size > 10_000
@@ -209,7 +238,7 @@ def test_a_failed_run_is_told_kept_and_tried_again(wsss, tmp_path, monkeypatch):
     source = MY_METHOD.replace("2 * value", "value * float('nan')")
     (folder / "my_failure.py").write_text(source)
     monkeypatch.setenv("WSSS_METHODS", str(folder))
-    arguments = ("run", "--suite", "smoke", "--labels", "scribbles", "--method", "my_failure", "--method", "partial")
+    arguments = ("run", *SMOKE, "--labels", "scribbles", "--method", "my_failure", "--method", "partial")
     try:
         code, text = wsss(*arguments)
         assert code == 1
@@ -236,17 +265,21 @@ def test_interrupt_keeps_finished_runs_and_says_so(wsss, tmp_path, monkeypatch):
         return real(run, *rest)
 
     monkeypatch.setattr(runner, "execute", interrupted)
-    code, text = wsss("run", "--suite", "smoke", "--labels", "scribbles")
+    chosen = ("--labels", "scribbles", "--method", "partial", "--method", "ema", "--method", "full")
+    code, text = wsss("run", *SMOKE, *chosen)
     assert code == 130 and "goes on from the last checkpoint" in text
     assert len(list((tmp_path / "build").rglob("run.json"))) == 1
     monkeypatch.undo()
     monkeypatch.chdir(tmp_path)
-    assert "1 of 3 runs are done" in wsss("run", "--suite", "smoke", "--labels", "scribbles")[1]
+    assert "1 of 3 runs are done" in wsss("run", *SMOKE, *chosen)[1]
 
 
 def test_two_jobs_give_what_one_gives(wsss, tmp_path):
     for jobs in ("1", "2"):
-        code, _ = wsss("run", "--suite", "smoke", "--labels", "points", "--jobs", jobs, "--results", f"out{jobs}")
+        code, _ = wsss(
+            "run", *SMOKE, "--labels", "points", "--method", "ema", "--method", "partial", "--method", "full",
+            "--jobs", jobs, "--results", f"out{jobs}",
+        )  # fmt: skip
         assert code == 0
     runs = sorted(path.parent.relative_to(tmp_path / "out1") for path in (tmp_path / "out1").rglob("run.json"))
     assert len(runs) == 3
@@ -256,9 +289,9 @@ def test_two_jobs_give_what_one_gives(wsss, tmp_path):
 
 
 def test_results_of_another_protocol_are_refused(wsss, tmp_path):
-    assert wsss("run", "--suite", "smoke", "--labels", "scribbles", "--method", "partial")[0] == 0
+    assert wsss("run", *SMOKE, "--labels", "scribbles", "--method", "partial")[0] == 0
     plan = tmp_path / "build/results/smoke/plan.json"
     plan.write_text(json.dumps({**json.loads(plan.read_text()), "protocol": 99}))
-    for command in ("run", "report"):
-        code, text = wsss(command, "--suite", "smoke")
+    for command in (("run", *SMOKE), ("report", "--suite", "smoke")):
+        code, text = wsss(*command)
         assert code == 1 and "protocol 99, this version reads 1" in text

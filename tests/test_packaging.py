@@ -132,7 +132,7 @@ def test_arrows_run_one_way(module):
     kind = module.split(".")[1]
     if kind == "benchmark":
         assert not {name for name in ours if within(name, "wsss.methods")}
-        if FILES[module].name not in ("workplace.py", "commands.py"):
+        if FILES[module].name not in ("workplace.py", "data_commands.py"):
             assert not {name for name in ours if within(name, "wsss.datasets")}
         return
     assert all(within(name, "wsss.benchmark", f"wsss.{kind}") for name in ours)

@@ -364,7 +364,7 @@ def test_points_are_grown_and_never_overwrite_a_label() -> None:
         frame="f", image=np.full((60, 60, 3), 200, np.uint8), weak=weak, truth=weak, predictions={}
     )
     colors = np.array([[250, 0, 0], [0, 250, 0]], np.uint8)
-    shown = pictures.overlay_weak(sample, "points", colors)
+    shown = pictures.overlay_weak(sample.image, sample.weak, "points", colors)
     assert shown[30, 30].tolist() == [0, 250, 0]
     assert shown[29, 32].tolist() == [250, 0, 0]
     assert shown[10, 10].tolist() == [180, 180, 180]

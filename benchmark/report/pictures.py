@@ -98,14 +98,19 @@ def paint(ids: UInt8[np.ndarray, "h w"], colors: UInt8[np.ndarray, "classes 3"])
     return table[ids]
 
 
-def overlay_weak(sample: Sample, kind: str, colors: UInt8[np.ndarray, "classes 3"]) -> UInt8[np.ndarray, "h w 3"]:
+def overlay_weak(
+    image: UInt8[np.ndarray, "h w 3"],
+    weak: UInt8[np.ndarray, "h w"],
+    kind: str,
+    colors: UInt8[np.ndarray, "classes 3"],
+) -> UInt8[np.ndarray, "h w 3"]:
     """Weak labels in full colour over the image, dimmed and greyed; thin labels are grown to be seen."""
-    reach = int(np.ceil(REACH.get(kind, 0.0) * sample.weak.shape[0]))
-    grown = Image.fromarray(sample.weak)
+    reach = int(np.ceil(REACH.get(kind, 0.0) * weak.shape[0]))
+    grown = Image.fromarray(weak)
     for _ in range(reach):
         grown = grown.filter(ImageFilter.MinFilter(3))  # IGNORE is the largest id, so labels spread into it
-    ids = np.where(sample.weak == IGNORE, np.asarray(grown), sample.weak)
-    dimmed = 0.3 * sample.image + 0.3 * sample.image.mean(axis=-1, keepdims=True) + 60
+    ids = np.where(weak == IGNORE, np.asarray(grown), weak)
+    dimmed = 0.3 * image + 0.3 * image.mean(axis=-1, keepdims=True) + 60
     return np.where((ids == IGNORE)[..., None], dimmed.clip(0, 255).astype(np.uint8), paint(ids, colors))
 
 

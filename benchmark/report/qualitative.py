@@ -52,7 +52,7 @@ def qualitative(results: Results, dataset: str) -> Figure | None:
         axes.set_title(plain_text(_shorten(title)), fontsize=8, pad=3)
     for line, sample in zip(grid, samples, strict=True):
         window = zoom_window(sample)
-        pictures = [sample.image, overlay_weak(sample, column.labels, colors)]
+        pictures = [sample.image, overlay_weak(sample.image, sample.weak, column.labels, colors)]
         known = [sample.predictions.get(name) for name in methods]
         pictures += [None if ids is None else paint(ids, colors) for ids in known]
         pictures.append(paint(sample.truth, colors))

@@ -1,0 +1,78 @@
+"""Sweeps of a range sensor seen from a camera: which points are not hidden, and several sweeps as one."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from jaxtyping import Bool, Float, Int32
+
+from wsss.benchmark.dataset import Dataset
+from wsss.benchmark.geometry.cameras import Projection, project
+from wsss.benchmark.types import Camera, Scene, Sweep
+
+SLACK = 0.05
+"""Share of its depth by which a point may lie behind its neighbours and still be seen."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Seen:
+    """The points of a sweep that an image shows."""
+
+    point: Int32[np.ndarray, " n"]
+    """Rows of the sweep."""
+    pixel: Int32[np.ndarray, "n 2"]
+    """(row, column)."""
+    depth: Float[np.ndarray, " n"]
+    """Along the optical axis, metres."""
+
+
+def seen(sweep: Sweep, camera: Camera, size: tuple[int, int]) -> Seen:
+    """The points of a sweep that an image of ``size`` (rows, columns) shows.
+
+    A LiDAR stands beside the camera, so that it sees surfaces that are hidden from it; its points are sparse, so that
+    a hidden one may lie in the gaps between those that hide it. A point counts as hidden if one nearer by more than
+    ``SLACK`` lies within the samples' typical distance of it in the image.
+    """
+    found = project(sweep.xyz, camera, size)
+    if sweep.pixel is not None:
+        kept = np.flatnonzero(found.depth > 0)
+        return Seen(point=kept.astype(np.int32), pixel=sweep.pixel[kept], depth=found.depth[kept])
+    kept = np.flatnonzero(found.inside)
+    pixel = np.round(found.pixel[kept]).astype(np.int32)
+    shown = visible(found, size)[kept]
+    return Seen(point=kept[shown].astype(np.int32), pixel=pixel[shown], depth=found.depth[kept][shown])
+
+
+def visible(found: Projection, size: tuple[int, int]) -> Bool[np.ndarray, " n"]:
+    """Which projected points nothing nearer hides, by a depth buffer over the points themselves."""
+    inside = np.flatnonzero(found.inside)
+    result = np.zeros(len(found.inside), bool)
+    if not len(inside):
+        return result
+    row, column = np.round(found.pixel[inside]).astype(np.int64).T
+    buffer = np.full(size, np.inf, np.float32)
+    np.minimum.at(buffer, (row, column), found.depth[inside].astype(np.float32))
+    reach = int(np.ceil(np.sqrt(size[0] * size[1] / len(inside))))  # the typical distance between samples
+    kernel = np.ones((2 * reach + 1, 2 * reach + 1), np.uint8)
+    nearest = cv2.erode(buffer, kernel, borderType=cv2.BORDER_CONSTANT, borderValue=float("inf"))
+    result[inside] = found.depth[inside] <= nearest[row, column] * (1 + SLACK)
+    return result
+
+
+def accumulate(dataset: Dataset, scene: Scene, indices: Sequence[int]) -> Sweep | None:
+    """The sweeps of several frames as one, from where the first of them was taken; None if there is none.
+
+    Sweeps are free of the sensor's own motion and stand in the world, so that they only need to be joined; what moves
+    leaves a trail. Frames of several cameras share a sweep, which is taken once.
+    """
+    found: list[Sweep] = []
+    for index in indices:
+        sweep = dataset.sweep(scene, index)
+        if sweep is None or not sweep.in_world:
+            continue
+        if not any(np.array_equal(sweep.origin, other.origin) for other in found):
+            found.append(sweep)
+    if not found:
+        return None
+    return Sweep(xyz=np.concatenate([sweep.xyz for sweep in found]), origin=found[0].origin, in_world=True)
