@@ -5,7 +5,7 @@ from dataclasses import dataclass, fields, replace
 from typing import TypeVar
 
 import torch
-from jaxtyping import Bool, Float, Int64
+from jaxtyping import Bool, Float, Int64, Shaped
 from torch import Tensor
 
 
@@ -41,6 +41,8 @@ class Batch:
     valid: Bool[Tensor, "b h w"]
     """False in the padding and on void pixels, which belong to no class: no loss may use them."""
     points: Points | None = None
+    prepared: Shaped[Tensor, "b ..."] | None = None
+    """What the method's ``preparation`` made of the fields above while the batch was loaded; None if it has none."""
 
     def to(self, device: torch.device) -> "Batch":
         """The same batch on a device."""
@@ -50,6 +52,10 @@ class Batch:
     def pin_memory(self) -> "Batch":
         """The same batch in page-locked memory; DataLoader asks for it by this name."""
         return _map(self, Tensor.pin_memory)
+
+
+Preparation = Callable[[Batch], Shaped[Tensor, "b ..."]]
+"""Makes ``Batch.prepared`` of a batch that has none yet."""
 
 
 _Table = TypeVar("_Table", Batch, Points)

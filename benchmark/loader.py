@@ -1,6 +1,8 @@
 """Frames -> samples -> batches, each a function of (seed, step, position) alone."""
 
 from collections.abc import Iterator
+from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import torch
@@ -8,7 +10,7 @@ from torch.utils.data import DataLoader
 from torch.utils.data import Dataset as TorchDataset
 
 from wsss.benchmark.augment import Augment, Views
-from wsss.benchmark.batch import Batch
+from wsss.benchmark.batch import Batch, Preparation
 from wsss.benchmark.randomness import stream
 from wsss.benchmark.spec import TrainConfig
 from wsss.benchmark.supervision import Supervision
@@ -19,10 +21,20 @@ Key = tuple[int, int, int]
 
 
 class TrainingSet(TorchDataset):
-    """The labelled frames of a split as augmented samples; indexed by Key, so that workers share no state."""
+    """The labelled frames of a split as augmented samples; indexed by Key, so that workers share no state.
 
-    def __init__(self, supervision: Supervision, config: TrainConfig, seed: int) -> None:
+    Args:
+        supervision: Which frames and labels.
+        config: Size and strength of the augmentation.
+        seed: Of the augmentation.
+        preparation: What ``Method.preparation`` returned: applied to every batch by the process that makes it.
+    """
+
+    def __init__(
+        self, supervision: Supervision, config: TrainConfig, seed: int, preparation: Preparation | None = None
+    ) -> None:
         self.supervision = supervision
+        self.preparation = preparation
         self.dataset = supervision.dataset
         self.frames = [frame for _, frame in self.dataset.labelled(supervision.split)]
         self.augment = Augment(config, seed)
@@ -67,14 +79,15 @@ class Steps:
             yield keys
 
 
-def collate(samples: list[Views]) -> Batch:
-    """Samples of one size as one batch."""
-    return Batch(
+def collate(samples: list[Views], preparation: Preparation | None = None) -> Batch:
+    """Samples of one size as one batch, prepared for the method that wants it."""
+    batch = Batch(
         image=torch.stack([s.image for s in samples]),
         strong=torch.stack([s.strong for s in samples]),
         labels=torch.stack([s.labels for s in samples]),
         valid=torch.stack([s.valid for s in samples]),
     )
+    return batch if preparation is None else replace(batch, prepared=preparation(batch))
 
 
 def batches(training: TrainingSet, config: TrainConfig, seed: int, start: int, workers: int, pin: bool) -> DataLoader:
@@ -82,7 +95,7 @@ def batches(training: TrainingSet, config: TrainConfig, seed: int, start: int, w
     return DataLoader(
         training,
         batch_sampler=Steps(len(training), config, seed, start),
-        collate_fn=collate,
+        collate_fn=partial(collate, preparation=training.preparation),
         num_workers=workers,
         pin_memory=pin,
         multiprocessing_context="spawn" if workers else None,

@@ -12,8 +12,9 @@ from typing import Any, ClassVar, Literal
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from wsss.benchmark.batch import Batch
+from wsss.benchmark.batch import Batch, Preparation
 from wsss.benchmark.networks import ImageNetwork
+from wsss.benchmark.spec import NetworkConfig
 from wsss.benchmark.types import Classes
 
 Predictor = Callable[[Float[Tensor, "b 3 h w"]], Float[Tensor, "b c h w"]]
@@ -53,6 +54,11 @@ class Method(nn.Module, ABC):
         self.config = config
         self.task = task
 
+    @classmethod
+    def obstacle(cls, network: NetworkConfig) -> str | None:
+        """Why the method cannot train such a network, as tables print it beside ``n/a``; None if it can."""
+        return None
+
     @abstractmethod
     def losses(self, batch: Batch, progress: float) -> Mapping[str, Tensor]:
         """Named, already weighted, scalar terms; their sum is minimised.
@@ -67,6 +73,16 @@ class Method(nn.Module, ABC):
     def predictors(self) -> Mapping[str, Predictor]:
         """The networks to score, by name; the first is the one in the tables."""
         return {"student": self.predict}
+
+    def preparation(self) -> Preparation | None:
+        """What the loader's processes shall do for every batch, so that a training step need not; by default nothing.
+
+        It must be a function of the batch alone and picklable, for example a frozen dataclass with ``__call__`` in a
+        helper module that does not import the networks: every process of the loader gets a copy. Its result is
+        ``batch.prepared``, which is None where a batch was made without it, as in tests: ``losses`` then calls it
+        itself and comes to the same values.
+        """
+        return None
 
     def after_step(self, step: int) -> None:
         """Called after the optimiser's step number ``step`` (from 1), for example to move a teacher."""

@@ -159,7 +159,7 @@ def _complete(
         to_be_built = run.suite.data == "miniature" and isinstance(dataset, DatasetMissing)
         return run if to_be_built else replace(run, obstacle=dataset)
     cell = run.cell
-    if reason := _impossible(run.method, dataset, cell.labels):
+    if reason := _impossible(run.method, dataset, cell.labels, run.column.network):
         return replace(run, cell=replace(cell, skip=reason))
     spec = RunSpec(
         dataset=cell.dataset, data=run.suite.data, labels=cell.labels, method=cell.method, seed=cell.seed,
@@ -192,13 +192,13 @@ def _initial_weights(network: NetworkConfig, classes: int, seed: int) -> str:
     return weights.digest(image_network(network, classes, seed))
 
 
-def _impossible(method: type[Method], dataset: Dataset, kind: LabelKind) -> str | None:
+def _impossible(method: type[Method], dataset: Dataset, kind: LabelKind, network: NetworkConfig) -> str | None:
     """Why a run cannot exist, as tables print it; None if it can."""
     if kind != "full" and kind not in dataset.labels:
         return f"{dataset.title} has no {kind}"
     if method.geometry == "sensor" and not dataset.sources & {"lidar", "depth"}:
         return f"{dataset.title} has no range sensor"
-    return None
+    return method.obstacle(network)
 
 
 def write_plan(suite: Suite, runs: list[Run], filters: Filters, results: Path) -> None:

@@ -61,7 +61,7 @@ def execute(run: Run, results: Path, runtime: Runtime, on_progress: OnProgress, 
     try:
         fabric = Fabric(accelerator=runtime.device, devices=1, precision=run.spec.train.precision)
         method = build(run.method, run.spec, run.dataset)
-        training = TrainingSet(run.supervision, run.spec.train, run.spec.seed)
+        training = TrainingSet(run.supervision, run.spec.train, run.spec.seed, method.preparation())
         tell = _training_news(on_progress, run.spec.train.batch)
         seconds = train(method, training, run.spec, folder, fabric, runtime, tell)
         seconds["evaluate"], counts = _score(method, run, folder, results, fabric, on_progress)

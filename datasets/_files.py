@@ -36,15 +36,22 @@ def _opened(path: Path) -> Iterator[Image.Image]:
         raise DatasetError(f"{path} cannot be decoded ({error}); download and unpack its archive again") from error
 
 
+def _decoded(path: Path) -> tuple[Shaped[np.ndarray, "h w *channels"], str]:
+    """Pixels and mode of an image whose checksums are right: decoding alone lets a flipped bit pass in a PNG."""
+    with _opened(path) as image:
+        if image.format == "PNG":
+            image.verify()  # leaves the image unusable
+    with _opened(path) as image:
+        return np.array(image), image.mode
+
+
 def read_image(path: Path) -> UInt8[np.ndarray, "h w 3"]:
     """An RGB image as stored.
 
     Raises:
         DatasetError: The file is missing, damaged, no image, or not 8-bit RGB.
     """
-    with _opened(path) as image:
-        pixels = np.array(image)
-        mode = image.mode
+    pixels, mode = _decoded(path)
     if mode != "RGB":
         raise DatasetError(f"{path} is an image of mode {mode}, expected 8-bit RGB; is it a label file?")
     return pixels
@@ -71,15 +78,15 @@ def read_ids(path: Path, *, size: tuple[int, int], bits: int = 8) -> Shaped[np.n
     Raises:
         DatasetError: The file is missing, damaged, no image, of another size or depth, or has several channels.
     """
-    with _opened(path) as image:
-        ids = np.array(image)
-        mode = image.mode
+    ids, mode = _decoded(path)
     if mode not in _DEPTHS:
         raise DatasetError(
             f"{path} has mode {mode}, expected one channel of ids; is it the coloured version of the annotation?"
         )
     if bits == 8 and _DEPTHS[mode] != np.uint8:
         raise DatasetError(f"{path} has 16 bits per pixel, expected 8-bit class ids; is it a file of instances?")
+    if bits == 16 and _DEPTHS[mode] == np.uint8:
+        raise DatasetError(f"{path} has 8 bits per pixel, expected 16; is it a file of class ids?")
     if ids.shape != size:
         raise DatasetError(
             f"{path} has {ids.shape[0]} x {ids.shape[1]} pixels, its image {size[0]} x {size[1]}; "

@@ -30,11 +30,11 @@ def cached(
         sha.update(f"{path.absolute()}\x1f{stat.st_size}\x1f{stat.st_mtime_ns}\n".encode())
     file = FOLDER / f"{name}-{sha.hexdigest()[:16]}.npz"
     try:
-        with np.load(file, allow_pickle=False) as stored:
+        with file.open("rb") as stream, np.load(stream, allow_pickle=False) as stored:
             return dict(stored)
     except FileNotFoundError:
         pass
-    except (OSError, ValueError, zipfile.BadZipFile):
+    except (EOFError, OSError, ValueError, zipfile.BadZipFile):
         file.unlink(missing_ok=True)  # damaged; it holds nothing that cannot be made again
     columns = make()
     with replacing(file) as temporary, temporary.open("wb") as stream:

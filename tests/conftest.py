@@ -12,7 +12,7 @@ sys.path.insert(0, str(Path(__file__).parent))  # for the helpers beside the tes
 import torch
 
 import wsss.benchmark.torchvision_on_cpu  # noqa: F401
-from wsss.datasets import miniature
+from wsss.datasets import _index, miniature
 
 torch.set_num_threads(1)  # the tests themselves run in parallel
 
@@ -35,3 +35,9 @@ def tiny(tmp_path_factory):
 def tiny_miniature(tiny):
     """The tiny miniature of Cityscapes; tests only read it."""
     return tiny("cityscapes")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def index_folder(tmp_path_factory):
+    """Indices of the tests' small trees do not stay in the working folder."""
+    _index.FOLDER = tmp_path_factory.mktemp("index")

@@ -5,7 +5,10 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
+from kitti360_tree import write_kitti360
+from nyuv2_tree import write_nyuv2
 from PIL import Image
+from waymo_tree import write_waymo
 
 SIZE = (32, 64)
 CAMERA = {
@@ -121,5 +124,8 @@ def write_camvid(root: Path, *, flat: bool, frames: dict[str, tuple[str, ...]] =
 WRITERS = {
     "camvid": partial(write_camvid, flat=True),
     "cityscapes": partial(write_cityscapes, video=True, coarse=True),
+    "kitti360": write_kitti360,
+    "nyuv2": write_nyuv2,
+    "waymo": write_waymo,
 }
 """Per adapter, the fullest tree of its format: ``WRITERS[name](root)`` writes it into ``root`` and returns that."""

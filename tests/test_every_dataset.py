@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from layouts import WRITERS
 
-from wsss.benchmark import IGNORE, DatasetMissing, Unsupported, UsageError, discovery
+from wsss.benchmark import IGNORE, DatasetError, DatasetMissing, Unsupported, UsageError, discovery
 from wsss.benchmark.geometry.cameras import project
 from wsss.benchmark.types import WEAK_KINDS, Split
 
@@ -158,14 +158,16 @@ def test_the_digest_is_of_the_data_and_not_of_the_place(name, dataset, tmp_path)
     for split in splits(dataset):
         assert dataset.digest(split) == type(dataset)(dataset.root).digest(split) == copy.digest(split)
     frame = next(frame for _, frame in copy.labelled("train"))
-    assert copy.files(frame)
-    for path in copy.files(frame):
+    files = copy.files(frame)
+    assert files
+    for path in files:
         assert path.is_file() and path.is_relative_to(root)
         with path.open("ab") as file:
             file.write(b"\0")
-        assert type(dataset)(root).digest("train") != dataset.digest("train"), (
-            f"another size of {path.name} leaves the digest"
-        )
+        try:  # a container may be read when it is opened, and be found damaged
+            assert type(dataset)(root).digest("train") != dataset.digest("train"), f"{path.name} is not in the digest"
+        except DatasetError as error:
+            assert path.name in str(error)
         with path.open("r+b") as file:
             file.truncate(path.stat().st_size - 1)
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import torch
 from lightning_fabric import Fabric
-from toy import NETWORK, TRAIN, Toy, batch, pixelwise_task, spec, toy
+from toy import NETWORK, TRAIN, TRANSFORMER, Toy, batch, pixelwise_task, spec, toy
 
 from wsss.benchmark import IGNORE, Task, discovery
 from wsss.benchmark.loader import TrainingSet
@@ -173,7 +173,8 @@ def train_on_toy(name, folder, stop_after=None):
     cls = discovery.method(name)
     kind = "full" if cls.supervision == "dense" else "scribbles"
     dataset = toy(folder.parent)
-    run = spec(method=name, labels=kind, config=to_plain(cls.Config()))
+    network = NETWORK if cls.obstacle(NETWORK) is None else TRANSFORMER
+    run = spec(method=name, labels=kind, config=to_plain(cls.Config()), network=network)
     method = build(cls, run, dataset)
     supervision = Supervision(dataset, kind, 0, folder.parent / "labels")
     supervision.prepare()

@@ -1,6 +1,6 @@
 """Batches are a function of (seed, step, position), whatever the number of workers and wherever a run resumes."""
 
-from dataclasses import fields
+from dataclasses import dataclass, fields, replace
 
 import pytest
 import torch
@@ -24,7 +24,9 @@ def collected(training, start=0, workers=0):
 
 def same(a, b):
     return all(
-        torch.equal(getattr(a, field.name), getattr(b, field.name)) for field in fields(a) if field.name != "points"
+        torch.equal(getattr(a, field.name), getattr(b, field.name))
+        for field in fields(a)
+        if getattr(a, field.name) is not None
     )
 
 
@@ -36,6 +38,35 @@ def test_workers_and_resuming_change_nothing(supervision):
         assert same(one, other)
     for one, other in zip(whole[4:], collected(training, start=4), strict=True):
         assert same(one, other)
+
+
+@dataclass(frozen=True)
+class Brightness:
+    """A preparation: any function of the batch that can be sent to another process."""
+
+    factor: float
+
+    def __call__(self, batch):
+        assert batch.prepared is None
+        return self.factor * batch.image.mean(1)
+
+
+def test_a_preparation_is_applied_by_whoever_makes_the_batch(supervision):
+    plain = collected(TrainingSet(supervision, TRAIN, 0))
+    training = TrainingSet(supervision, TRAIN, 0, Brightness(2.0))
+    for workers in (0, 2):
+        for one, other in zip(collected(training, workers=workers), plain, strict=True):
+            assert other.prepared is None
+            assert one.prepared is not None and torch.equal(one.prepared, 2 * one.image.mean(1))
+            assert same(replace(one, prepared=None), other)
+            moved = one.to(torch.device("meta")).prepared
+            assert moved is not None and moved.device.type == "meta"
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+def test_what_was_prepared_is_pinned_with_the_batch(supervision):
+    for one in batches(TrainingSet(supervision, TRAIN, 0, Brightness(2.0)), TRAIN, 0, 0, 0, pin=True):
+        assert one.prepared.is_pinned() and one.image.is_pinned()
 
 
 def test_every_pass_sees_every_frame_once():

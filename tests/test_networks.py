@@ -6,10 +6,10 @@ from dataclasses import replace
 
 import pytest
 import torch
-from toy import NETWORK
+from toy import NETWORK, TRANSFORMER
 
-from wsss.benchmark import UsageError
-from wsss.benchmark.networks import image_network
+from wsss.benchmark import Unsupported, UsageError
+from wsss.benchmark.networks import has_attention, image_network
 from wsss.benchmark.networks.weights import digest
 from wsss.benchmark.spec import NetworkConfig
 
@@ -101,3 +101,58 @@ def test_a_cuda_built_torchvision_imports_beside_a_cpu_torch():
     script = "import wsss.benchmark.torchvision_on_cpu, torchvision; print(torchvision.__version__)"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False, cwd="/")
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize(
+    ("size", "queries", "keys"),
+    [((64, 96), (16, 24), (2, 3)), ((96, 64), (24, 16), (3, 2)), ((50, 71), (16, 24), (2, 3))],
+)
+def test_attention_tells_where_each_stage_looks(size, queries, keys):
+    network = image_network(TRANSFORMER, 4, 0).eval()
+    image = torch.rand(2, 3, *size, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        prediction, stages = network.attend(image)
+        assert torch.equal(prediction.low, network(image).low)
+    assert [stage.queries for stage in stages] == [(queries[0] >> k, queries[1] >> k) for k in range(4)]
+    assert [stage.keys for stage in stages] == [keys] * 4
+    for stage in stages:
+        assert stage.weights.shape == (2, stage.queries[0] * stage.queries[1], stage.keys[0] * stage.keys[1])
+        assert float(stage.weights.min()) >= 0 and float(stage.weights.std(-1).max()) > 0
+        torch.testing.assert_close(stage.weights.sum(-1), torch.ones(stage.weights.shape[:2]))
+
+
+def test_attention_is_the_mean_over_blocks_and_heads_of_what_they_compute():
+    """Against queries and keys of the last stage's own layers, which has several heads and blocks."""
+    network = image_network(TRANSFORMER, 4, 0).eval()
+    blocks = list(network.encoder.get_submodule("block4").children())
+    heads = 8
+    said = {}
+    for block in blocks:
+        for name in ("q", "kv"):
+            layer = block.get_submodule(f"attn.{name}")
+            layer.register_forward_hook(lambda layer, _, output: said.update({layer: output}))
+    with torch.no_grad():
+        _, stages = network.attend(torch.rand(1, 3, 64, 96))
+    expected = []
+    for attention in (block.get_submodule("attn") for block in blocks):
+        q, k = said[attention.get_submodule("q")][0], said[attention.get_submodule("kv")][0].chunk(2, -1)[0]
+        for queries, keys in zip(q.chunk(heads, -1), k.chunk(heads, -1), strict=True):
+            expected.append((queries @ keys.T / queries.shape[-1] ** 0.5).softmax(-1))
+    assert len(expected) == len(blocks) * heads > heads
+    torch.testing.assert_close(stages[3].weights[0], torch.stack(expected).mean(0))
+
+
+def test_attending_leaves_nothing_behind():
+    network = image_network(TRANSFORMER, 4, 0)
+    with pytest.raises(RuntimeError):
+        network.attend(torch.rand(1, 3, 64, 64, device="meta"))
+    network.attend(torch.rand(2, 3, 64, 64))
+    assert not [name for name, module in network.named_modules() if module._forward_pre_hooks]
+
+
+@pytest.mark.parametrize("encoder", ["resnet18", "tu-tf_efficientnet_lite0", "no_such_encoder"])
+def test_no_attention_is_told_beforehand_and_is_an_error(encoder):
+    assert has_attention(TRANSFORMER)
+    assert not has_attention(NetworkConfig(encoder=encoder))
+    with pytest.raises(Unsupported, match="no self-attention: choose an encoder of mit_b0 to b5"):
+        image_network(NETWORK, 4, 0).attend(torch.rand(1, 3, 64, 64))

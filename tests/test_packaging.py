@@ -80,7 +80,7 @@ def test_every_data_file_is_shipped():
             assert found, f"package-data of {package}: {glob} matches no file"
             shipped |= found
     present = {p for folder in FOLDERS for p in (ROOT / folder).rglob("*") if p.is_file() and p.suffix != ".py"}
-    assert {path for path in present if path.suffix != ".pyc"} == shipped
+    assert {path for path in present if "__pycache__" not in path.parts} == shipped
 
 
 def test_every_dependency_is_pinned():

@@ -7,12 +7,14 @@ import torch
 from torch import Tensor, nn
 
 from wsss.benchmark import IGNORE, Batch, Classes, Dataset, Frame, Scene, Task
-from wsss.benchmark.networks import ImageNetwork, Prediction
+from wsss.benchmark.networks import Attention, ImageNetwork, Prediction
 from wsss.benchmark.randomness import stream
 from wsss.benchmark.spec import EvalConfig, NetworkConfig, RunSpec, TrainConfig
 
 SIZE = (48, 64)
 NETWORK = NetworkConfig(architecture="FPN", encoder="resnet18", weights="none", channels=32)
+TRANSFORMER = NetworkConfig(architecture="Segformer", encoder="mit_b0", weights="none", channels=16)
+"""For methods to which NETWORK is an obstacle."""
 TRAIN = TrainConfig(steps=6, batch=2, crop=(32, 32), lr=1e-3)
 
 
@@ -73,6 +75,14 @@ class Pixelwise(ImageNetwork):
         features = self.hidden(image).tanh()
         size = (image.shape[-2], image.shape[-1])
         return Prediction(self.classifier(features), features, size, size)
+
+    def attend(self, image: Tensor) -> tuple[Prediction, tuple[Attention, ...]]:
+        """Every pixel looks everywhere alike, so that attention itself tells nothing of any pixel."""
+        prediction = self(image)
+        keys = (-(-prediction.size[0] // 4), -(-prediction.size[1] // 4))
+        number = keys[0] * keys[1]
+        weights = torch.full((image.shape[0], prediction.size[0] * prediction.size[1], number), 1 / number)
+        return prediction, (Attention(weights, prediction.size, keys),)
 
 
 def pixelwise_task(classes: Classes = Toy.classes, sharpness: float = 1.0) -> Task:

@@ -31,6 +31,8 @@ NEAR = 25.0
 """Metres within which consecutive sweeps are compared."""
 TRUTH = {"lidar": (0.02, 0.97), "depth": (0.03, 0.97), "stereo": (0.10, 0.90)}
 """Relative error within which a point agrees with the true depth, and the share of points that must."""
+CONTINUOUS = 1.3
+"""Ratio of the depths of neighbouring pixels up to which they show one surface."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,7 +116,8 @@ def _poses(dataset: Dataset, scenes: Sequence[Scene]) -> Iterator[Finding]:
     if "poses" not in dataset.sources:
         yield Finding(check="poses", found=f"{dataset.title} gives none", wanted="", good=None)
         return
-    bent, drift, fastest, count = 0.0, 0.0, 0.0, 0
+    bent, drift, count = 0.0, 0.0, 0
+    speeds: list[float] = []
     for scene in scenes:
         known: dict[str, list[tuple[Frame, np.ndarray]]] = {}
         for frame, camera in zip(scene.frames, dataset.cameras(scene), strict=True):
@@ -124,13 +127,17 @@ def _poses(dataset: Dataset, scenes: Sequence[Scene]) -> Iterator[Finding]:
             count += len(chain)
             bent = max(bent, *(float(np.abs(pose[:3, :3] @ pose[:3, :3].T - np.eye(3)).max()) for _, pose in chain))
             drift = max(drift, _drift([pose for _, pose in chain]))
-            fastest = max(fastest, _fastest(chain))
+            speeds += _speeds(chain)
     if not count:
         yield Finding(check="poses", found="no frame has one", wanted="at least one", good=False)
         return
     limit = f"at most {ROUND_TRIP:g}"
     yield Finding(check="poses are rigid", found=f"{bent:.1e} ({count} poses)", wanted=limit, good=bent <= ROUND_TRIP)
     yield Finding(check="poses chain back", found=f"{drift:.1e} m", wanted=limit, good=drift <= ROUND_TRIP)
+    if not speeds:
+        yield Finding(check="speed", found="frames have no time", wanted="", good=None)
+        return
+    fastest = max(speeds)
     yield Finding(check="speed", found=f"{fastest:.1f} m/s", wanted=f"at most {FASTEST:g}", good=fastest <= FASTEST)
 
 
@@ -142,12 +149,13 @@ def _drift(poses: list[np.ndarray]) -> float:
     return float(np.abs(result - np.eye(4)).max()) if len(poses) > 1 else 0.0
 
 
-def _fastest(chain: list[tuple[Frame, np.ndarray]]) -> float:
-    speeds = [0.0]
+def _speeds(chain: list[tuple[Frame, np.ndarray]]) -> list[float]:
+    """Metres per second between consecutive frames whose times are known."""
+    speeds = []
     for (before, a), (after, b) in pairwise(chain):
         if before.time is not None and after.time is not None and after.time > before.time:
             speeds.append(float(np.linalg.norm(b[:3, 3] - a[:3, 3])) / (after.time - before.time))
-    return max(speeds)
+    return speeds
 
 
 def _sky(dataset: Dataset, views: Sequence[_View]) -> Finding:
@@ -206,12 +214,20 @@ def _true(dataset: Dataset, views: Sequence[_View], truth: Depth) -> Finding:
 
 
 def agrees(points: Seen, depth: Float[np.ndarray, "h w"], tolerance: float) -> Bool[np.ndarray, " n"]:
-    """Whether some pixel within one of each point's has its depth, to a relative ``tolerance``."""
+    """Whether the surface within one pixel of each point's has its depth, to a relative ``tolerance``.
+
+    Pictures sample the depth at pixel centres, which on a road far ahead lie metres apart: where a pixel and its
+    neighbour are one surface, which ``CONTINUOUS`` decides, what lies between them counts too.
+    """
     padded = np.pad(depth, 1, constant_values=np.inf)
     row, column = points.pixel.T
+    here = padded[row + 1, column + 1]
     result = np.zeros(len(points.depth), bool)
     for down in range(3):
         for right in range(3):
             there = padded[row + down, column + right]
-            result |= np.isfinite(there) & (np.abs(points.depth - there) <= tolerance * there)
-    return result
+            near, far = np.minimum(here, there), np.maximum(here, there)
+            one = far <= CONTINUOUS * near
+            low, high = np.where(one, near, there), np.where(one, far, there)
+            result |= (points.depth >= (1 - tolerance) * low) & (points.depth <= (1 + tolerance) * high)
+    return result & np.isfinite(points.depth)

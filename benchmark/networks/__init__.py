@@ -1,5 +1,5 @@
 """The networks that the harness gives every method."""
 
-from wsss.benchmark.networks.image import ImageNetwork, Prediction, image_network
+from wsss.benchmark.networks.image import Attention, ImageNetwork, Prediction, has_attention, image_network
 
-__all__ = ["ImageNetwork", "Prediction", "image_network"]
+__all__ = ["Attention", "ImageNetwork", "Prediction", "has_attention", "image_network"]

@@ -3,7 +3,9 @@
 import wsss.benchmark.torchvision_on_cpu  # noqa: F401  (before anything that imports torchvision)
 
 # isort: split
+import functools
 import inspect
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -12,9 +14,10 @@ import torch
 import torch.nn.functional as F
 from jaxtyping import Float
 from segmentation_models_pytorch.base import SegmentationModel
+from segmentation_models_pytorch.encoders.mix_transformer import MixVisionTransformerEncoder
 from torch import Tensor, nn
 
-from wsss.benchmark.errors import UsageError, unknown_name
+from wsss.benchmark.errors import Unsupported, UsageError, unknown_name
 from wsss.benchmark.networks import weights
 from wsss.benchmark.randomness import seed_of
 from wsss.benchmark.spec import NetworkConfig
@@ -50,6 +53,18 @@ class Prediction:
         return full[..., : self.size[0], : self.size[1]]
 
 
+@dataclass(frozen=True, slots=True)
+class Attention:
+    """Where one stage of a transformer encoder looks: the mean over its blocks and heads."""
+
+    weights: Float[Tensor, "b q k"]
+    """Of every key for a query; each row sums to 1."""
+    queries: tuple[int, int]
+    """(rows, columns) of the queries' grid over the padded image."""
+    keys: tuple[int, int]
+    """(rows, columns) of the keys' grid, which is coarser or the same."""
+
+
 class ImageNetwork(nn.Module):
     """A segmenter of RGB images in [0, 1]; normalises by itself and takes any size.
 
@@ -82,6 +97,28 @@ class ImageNetwork(nn.Module):
         features = self.decoder(self.encoder(x.contiguous(memory_format=torch.channels_last)))
         return Prediction(self.classifier(features), features, (x.shape[-2], x.shape[-1]), (height, width))
 
+    def attend(self, image: Float[Tensor, "b 3 h w"]) -> tuple[Prediction, tuple[Attention, ...]]:
+        """Segment as ``forward`` does, and say where each stage of the encoder looked, the finest first.
+
+        Raises:
+            Unsupported: The encoder has no self-attention; ``has_attention`` tells beforehand.
+        """
+        stages = _attention_modules(self.encoder)
+        if not stages:
+            raise Unsupported(f"{type(self.encoder).__name__} has no self-attention: choose an encoder of mit_b0 to b5")
+        maps: list[list[Tensor]] = [[] for _ in stages]
+        handles = [
+            module.register_forward_pre_hook(_keep_mean_over_heads(found))
+            for found, modules in zip(maps, stages, strict=True)
+            for module in modules
+        ]
+        try:
+            prediction = self(image)
+        finally:
+            for handle in handles:
+                handle.remove()
+        return prediction, tuple(_mean_attention(found, prediction.padded) for found in maps if found)
+
 
 def image_network(config: NetworkConfig, classes: int, seed: int) -> ImageNetwork:
     """Build the segmenter with initial weights that depend on ``config``, ``classes`` and ``seed`` alone.
@@ -99,6 +136,37 @@ def image_network(config: NetworkConfig, classes: int, seed: int) -> ImageNetwor
     mean, std = weights.load(_module(model.encoder), config)
     network = ImageNetwork(model, mean, std)
     return network.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]  (torch has no overload)
+
+
+def has_attention(config: NetworkConfig) -> bool:
+    """Whether the encoder has self-attention whose maps ``ImageNetwork.attend`` can give."""
+    entry = smp.encoders.encoders.get(config.encoder)
+    return entry is not None and issubclass(entry["encoder"], MixVisionTransformerEncoder)
+
+
+def _attention_modules(encoder: nn.Module) -> list[list[nn.Module]]:
+    """Per stage of a Mix Transformer the modules that its attention maps enter."""
+    if not isinstance(encoder, MixVisionTransformerEncoder):
+        return []
+    stages = (encoder.block1, encoder.block2, encoder.block3, encoder.block4)
+    return [[_module(block.get_submodule("attn.attn_drop")) for block in stage] for stage in stages]
+
+
+def _keep_mean_over_heads(found: list[Tensor]) -> Callable[[nn.Module, tuple[Tensor]], None]:
+    """A hook of the dropout behind the softmax: what enters it is the map itself, so that nothing is computed twice."""
+
+    def keep(_: nn.Module, inputs: tuple[Tensor]) -> None:
+        found.append(inputs[0].mean(1))
+
+    return keep
+
+
+def _mean_attention(maps: list[Tensor], padded: tuple[int, int]) -> Attention:
+    """The mean over blocks, and the grids, whose cells are squares that tile the padded image."""
+    mean = functools.reduce(torch.add, maps) / len(maps)
+    sides = [math.isqrt(padded[0] * padded[1] // tokens) for tokens in mean.shape[1:]]
+    queries, keys = [(padded[0] // side, padded[1] // side) for side in sides]
+    return Attention(mean, queries, keys)
 
 
 def _module(value: Tensor | nn.Module) -> nn.Module:

@@ -14,7 +14,7 @@ from wsss.benchmark.randomness import stream
 from wsss.datasets.miniature import drive, world
 from wsss.datasets.miniature.files import SizeName
 from wsss.datasets.miniature.render import Hood, Scene, View
-from wsss.datasets.miniature.shapes import KINDS
+from wsss.datasets.miniature.shapes import BROADER, KINDS
 
 FRAMES, LABELLED = 30, 19
 """Frames of a snippet, and the index of the labelled one."""
@@ -191,7 +191,8 @@ def render_view(spec: Spec, snippet: Snippet, view: int) -> Rendered:
     bonnet[:3, 3] = 2.7, 0.0, 0.60
     hood = Hood(camera_from_hood=np.linalg.inv(camera.vehicle_from_camera) @ bonnet, radii=(1.25, 0.95, 0.31))
     seen = scene.view(camera.intrinsics, (size.height, size.width), pose, snippet.name(view), hood)
-    labels = np.array([IDS[kind] for kind in KINDS], np.uint8)[seen.kind]
+    # things of rooms, which no street holds, would be 0, unlabeled
+    labels = np.array([IDS.get(BROADER.get(kind, kind), 0) for kind in KINDS], np.uint8)[seen.kind]
     return Rendered(seen.rgb, seen.depth, labels, _number(labels, seen), camera.intrinsics, pose)
 
 

@@ -6,7 +6,7 @@ from wsss.datasets.miniature import scenery
 from wsss.datasets.miniature.shapes import Look, circle, polygon, quads
 from wsss.datasets.miniature.street import Rng, World
 
-_WHITE = Look("road", "marking")
+_LANE, _MARK = Look("lane marker", "marking"), Look("road marker", "marking")
 
 
 def lay(rng: Rng, world: World) -> None:
@@ -62,17 +62,17 @@ def _lines(rng: Rng, world: World) -> None:
     bordered = rng.random() < 0.5
     for a, b in world.open(6):
         for start in np.arange(a, b - dash, dash + gap):
-            world.parts.append(world.ribbon(np.linspace(start, start + dash, 3), (1.55, 0.014), (1.69, 0.014), _WHITE))
+            world.parts.append(world.ribbon(np.linspace(start, start + dash, 3), (1.55, 0.014), (1.69, 0.014), _LANE))
         along = np.linspace(a, b, max(2, int((b - a) / 3)))
         for edge in (right + 0.15, left - 0.27) if bordered else ():
-            world.parts.append(world.ribbon(along, (edge, 0.014), (edge + 0.12, 0.014), _WHITE))
+            world.parts.append(world.ribbon(along, (edge, 0.014), (edge + 0.12, 0.014), _LANE))
     for a, _ in world.crossings:
         if rng.random() < 0.75:
             for stripe in np.arange(right + 0.4, left - 0.5, 1.0):
                 world.parts.append(
-                    world.ribbon(np.array([a - 4.0, a - 1.0]), (stripe, 0.014), (stripe + 0.5, 0.014), _WHITE)
+                    world.ribbon(np.array([a - 4.0, a - 1.0]), (stripe, 0.014), (stripe + 0.5, 0.014), _MARK)
                 )
-            world.parts.append(world.ribbon(np.array([a - 5.6, a - 5.2]), (-1.55, 0.014), (1.5, 0.014), _WHITE))
+            world.parts.append(world.ribbon(np.array([a - 5.6, a - 5.2]), (-1.55, 0.014), (1.5, 0.014), _MARK))
 
 
 def _stains(rng: Rng, world: World) -> None:

@@ -2,14 +2,14 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache
 
 import cv2
 import numpy as np
 from jaxtyping import Float, Float32, Int, UInt8
 
 from wsss.benchmark.randomness import stream
-from wsss.datasets.miniature import textures
+from wsss.datasets.miniature import patterns, textures
 from wsss.datasets.miniature.textures import SIZE
 
 LEVELS = 7
@@ -72,6 +72,43 @@ MATERIALS: dict[str, Material] = {
     "cloth": Material(
         lambda r: textures.flat((1, 1, 1), 0.16 * textures.noise(r, 8, 16) + 0.05 * textures.noise(r, 64)), (1, 1)
     ),
+    "painted wall": Material(lambda r: patterns.plaster(r, 1.0), (1.6, 1.6)),
+    "rough wall": Material(lambda r: patterns.plaster(r, 2.2), (1.6, 1.6)),
+    "striped paper": Material(lambda r: patterns.stripes(r, 12, 0.10), (1.8, 1.8)),
+    "flowered paper": Material(lambda r: patterns.flowers(r, 6, 0.22), (1.5, 1.5)),
+    "damask": Material(patterns.damask, (1.4, 1.4)),
+    "panels": Material(lambda r: patterns.parquet(r, 12, 1), (1.5, 3.0)),
+    "ceiling tiles": Material(lambda r: patterns.tiles(r, 4, 4, 0.02, 0.82, 0.08), (2.4, 2.4)),
+    "boards": Material(lambda r: patterns.parquet(r, 16, 2), (1.9, 2.4), 0.05),
+    "strips": Material(lambda r: patterns.parquet(r, 32, 6), (2.2, 2.4), 0.05),
+    "carpet": Material(patterns.carpet, (0.8, 0.8)),
+    "floor tiles": Material(lambda r: patterns.tiles(r, 6, 6, 0.06, 0.75, 0.08), (2.0, 2.0), 0.05),
+    "checkers": Material(lambda r: patterns.checkers(r, 6), (1.8, 1.8), 0.05),
+    "wall tiles": Material(lambda r: patterns.tiles(r, 10, 10, 0.03, 0.85), (1.5, 1.5), 0.05),
+    "long tiles": Material(lambda r: textures.blocks(r, 20, 10, patterns.GROUND, 0.05, 0.82), (1.5, 1.5), 0.05),
+    "wood": Material(lambda r: patterns.wood(r, 0.16), (1.1, 1.1), 0.03),
+    "smooth wood": Material(lambda r: patterns.wood(r, 0.06), (1.1, 1.1), 0.04),
+    "lacquer": Material(lambda r: textures.flat((1, 1, 1), 0.025 * textures.noise(r, 4, 64)), (1.2, 1.2), 0.05),
+    "granite": Material(patterns.granite, (0.7, 0.7), 0.07),
+    "ceramic": Material(lambda r: textures.flat((1, 1, 1), 0.02 * textures.noise(r, 4, 8)), (1, 1), 0.12),
+    "metal": Material(lambda r: textures.flat((1, 1, 1), 0.06 * textures.noise(r, (2, 128))), (1, 1), 0.16),
+    "weave": Material(lambda r: patterns.weave(r, 32), (0.6, 0.6)),
+    "leather": Material(patterns.leather, (1, 1), 0.06),
+    "quilt": Material(lambda r: patterns.quilt(r, 8), (1.6, 1.6)),
+    "flowered cloth": Material(lambda r: patterns.flowers(r, 4, 0.45), (1.0, 1.0)),
+    "striped cloth": Material(lambda r: patterns.bands(r, (0.1, 0.2, 0.3, 0.34, 0.5, 0.62, 0.8, 0.84)), (0.7, 0.7)),
+    "terry": Material(patterns.terry, (1.0, 1.0)),
+    "spines": Material(patterns.spines, (1, 1)),
+    "page": Material(patterns.page, (1, 1)),
+    "board": Material(patterns.board, (1, 1), 0.05),
+    "dark screen": Material(lambda r: patterns.screen(r, False), (1, 1), 0.10),
+    "lit screen": Material(lambda r: patterns.screen(r, True), (1, 1), 0.05),
+    "slats": Material(lambda r: patterns.slats(r, 32), (1.0, 1.0)),
+    "keys": Material(patterns.keys, (1, 1)),
+    "looking glass": Material(patterns.reflection, (1, 1), 0.10),
+    "cardboard": Material(lambda r: textures.flat((0.66, 0.52, 0.38), 0.06 * textures.noise(r, (4, 64), 8)), (1, 1)),
+    **{f"rug {k}": Material(lambda r, k=k: patterns.rug(r, k), (1, 1)) for k in range(4)},
+    **{f"picture {k}": Material(lambda r, k=k: patterns.picture(r, k % 6), (1, 1)) for k in range(9)},
 }
 
 FOLIAGE = frozenset({"leaves"})
@@ -91,19 +128,22 @@ def gloss() -> Float32[np.ndarray, " materials"]:
     return np.array([m.gloss for m in MATERIALS.values()], np.float32)
 
 
-@lru_cache(maxsize=1)
+@cache
 def atlas() -> UInt8[np.ndarray, "rows columns 4"]:
-    """Every texture at every level, one row of tiles per material, each with a wrapped border."""
-    step = SIZE + 2 * _PAD
-    sheet = np.zeros((step * len(MATERIALS), int(_OFFSET[-1]), 4), np.uint8)
-    for row, (name, material) in enumerate(MATERIALS.items()):
-        texture = np.clip(material.make(stream(0, "miniature texture", name)), 0, 1)
-        for level in range(LEVELS):
-            tile = np.pad(texture, ((_PAD, _PAD), (_PAD, _PAD), (0, 0)), mode="wrap")
-            top, left = row * step, int(_OFFSET[level])
-            sheet[top : top + len(tile), left : left + len(tile)] = np.round(255 * tile)
-            texture = (texture[::2, ::2] + texture[1::2, ::2] + texture[::2, 1::2] + texture[1::2, 1::2]) / 4
-    return sheet
+    """Every texture at every level, one row of tiles per material, each with a wrapped border; drawn when needed."""
+    return np.zeros(((SIZE + 2 * _PAD) * len(MATERIALS), int(_OFFSET[-1]), 4), np.uint8)
+
+
+@cache
+def _draw(number: int) -> None:
+    """Fill the row of a material, so that streets need not wait for the textures of rooms."""
+    sheet, top = atlas(), number * (SIZE + 2 * _PAD)
+    texture = np.clip(MATERIALS[_NAMES[number]].make(stream(0, "miniature texture", _NAMES[number])), 0, 1)
+    for level in range(LEVELS):
+        tile = np.pad(texture, ((_PAD, _PAD), (_PAD, _PAD), (0, 0)), mode="wrap")
+        left = int(_OFFSET[level])
+        sheet[top : top + len(tile), left : left + tile.shape[1]] = np.round(255 * tile)
+        texture = (texture[::2, ::2] + texture[1::2, ::2] + texture[::2, 1::2] + texture[1::2, 1::2]) / 4
 
 
 def lookup(material: Int[np.ndarray, " n"], uv: Float[np.ndarray, "n 2"], footprint: Float[np.ndarray, " n"]
@@ -115,6 +155,8 @@ def lookup(material: Int[np.ndarray, " n"], uv: Float[np.ndarray, "n 2"], footpr
         uv: Metres.
         footprint: Side in metres of what the sample covers.
     """
+    for number in np.flatnonzero(np.bincount(material, minlength=1)).tolist():
+        _draw(number)
     metres = np.array([m.metres for m in MATERIALS.values()], np.float32)[material]
     texel = np.sqrt(metres[:, 0] * metres[:, 1]) / SIZE
     level = np.clip(np.round(np.log2(np.maximum(footprint / texel, 1e-6))), 0, LEVELS - 1).astype(np.int64)
@@ -129,7 +171,7 @@ def lookup(material: Int[np.ndarray, " n"], uv: Float[np.ndarray, "n 2"], footpr
 def bilinear(image: np.ndarray, x: np.ndarray, y: np.ndarray) -> np.ndarray:
     """Values (n, channels) of an image, repeated without end, at n places."""
     width = 1024  # cv2 limits either side of a map to 32767
-    count = -(-len(x) // width) * width
+    count = max(1, -(-len(x) // width)) * width
     maps = [np.resize(a.astype(np.float32), count).reshape(-1, width) for a in (x, y)]
     found = cv2.remap(image, maps[0], maps[1], cv2.INTER_LINEAR, borderMode=cv2.BORDER_WRAP)
     return found.reshape(count, -1)[: len(x)]

@@ -57,7 +57,9 @@ def person(rng: Rng) -> Mesh:
     if rng.random() < 0.25:  # a long coat or skirt
         parts.append(prism(circle(1, 8) * (0.17, 0.22 * wide), 0.45, 0.95, shirt, top=0.8))
     if rng.random() < 0.3:  # a rucksack or bag
-        parts.append(box((-0.30, -0.12), (-0.15, 0.15), (1.05, 1.45), Look("person", "cloth", pick(rng, CLOTHES))))
+        parts.append(
+            box((-0.30, -0.12), (-0.15, 0.15), (1.05, 1.45), Look("pedestrian object", "cloth", pick(rng, CLOTHES)))
+        )
     parts.append(tube((0, 0, 1.48), (0.01, 0, 1.60), 0.055, skin, 5))
     return join(parts + _head("person", rng, 0.02, 1.66, helmet=False))
 
@@ -65,8 +67,9 @@ def person(rng: Rng) -> Mesh:
 def rider(rng: Rng, on: str) -> Mesh:
     """Somebody on a ``bicycle`` or ``motorcycle``, the vehicle included."""
     cycle = on == "bicycle"
-    vehicle = bicycle(rng) if cycle else motorcycle(rng)
-    shirt, trousers = Look("rider", "cloth", pick(rng, CLOTHES)), Look("rider", "cloth", pick(rng, CLOTHES[:7]))
+    kind = "rider" if cycle else "motorcyclist"
+    vehicle = (bicycle(rng) if cycle else motorcycle(rng)).all_of(f"ridden {on}")
+    shirt, trousers = Look(kind, "cloth", pick(rng, CLOTHES)), Look(kind, "cloth", pick(rng, CLOTHES[:7]))
     seat, bar, foot = (-0.24, 0.92), (0.34, 1.06), (-0.05, 0.28)
     lean = 0.16 if cycle else 0.10
     parts = [vehicle]
@@ -79,4 +82,4 @@ def rider(rng: Rng, on: str) -> Mesh:
     shells = [np.c_[circle(1, 8) * (0.13, y) + [seat[0] + x, 0], np.full(8, z)] for x, y, z in trunk]
     parts.append(loft(np.stack(shells), shirt))
     helmet = not cycle or rng.random() < 0.5
-    return join(parts + _head("rider", rng, seat[0] + lean + 0.06, 1.68, helmet))
+    return join(parts + _head(kind, rng, seat[0] + lean + 0.06, 1.68, helmet))

@@ -14,6 +14,8 @@ from jaxtyping import Float, Float32, Int32, UInt8
 
 from wsss.benchmark.randomness import stream
 from wsss.datasets.miniature import materials, textures
+from wsss.datasets.miniature.lamps import Lamp, lamplight
+from wsss.datasets.miniature.optics import Hood, Rays, hood_hits, pinhole, turn
 from wsss.datasets.miniature.shapes import KINDS, Color, Mesh
 
 _GLOSS = materials.gloss()
@@ -41,14 +43,8 @@ class Light:
     noise: float
     """Standard deviation of the sensor noise at mid grey, in display units."""
     seed: int
-
-
-@dataclass(frozen=True, kw_only=True)
-class Hood:
-    """The observer's own bonnet: an ellipsoid fixed to the camera, in its axes."""
-
-    camera_from_hood: Float[np.ndarray, "4 4"]
-    radii: tuple[float, float, float]
+    lamps: tuple[Lamp, ...] = ()
+    """Sources inside a room."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,7 +90,7 @@ class Scene:
         self._clouds = np.stack(octaves).sum(0)
 
     def cast(self, origin: np.ndarray, directions: Float32[np.ndarray, "n 3"]) -> _Hits:
-        """The first face along each ray from one point."""
+        """The first face along each ray, from one point (3,) or from one per ray (n, 3)."""
         origins = np.broadcast_to(np.asarray(origin, np.float32), directions.shape)
         out = self._embree.run(np.ascontiguousarray(origins), np.ascontiguousarray(directions), output=True)
         return _Hits(out["primID"], out["tfar"], out["u"], out["v"])
@@ -106,14 +102,17 @@ class Scene:
         world_from_camera: Float[np.ndarray, "4 4"],
         key: str,
         hood: Hood | None = None,
+        traced: Rays | None = None,
     ) -> View:
-        """A picture of (rows, columns) from a pose; ``key`` seeds its sensor noise."""
+        """A picture of (rows, columns) from a pose; ``key`` seeds its sensor noise, ``traced`` replaces its rays."""
         height, width = size
-        centre = _rays(intrinsics, np.arange(height), np.arange(width))
-        corner = _rays(intrinsics, np.arange(height + 1) - 0.5, np.arange(width + 1) - 0.5)
+        centre = pinhole(intrinsics, np.arange(height), np.arange(width))
+        corner = pinhole(intrinsics, np.arange(height + 1) - 0.5, np.arange(width + 1) - 0.5)
         rays = np.concatenate([centre, corner])
-        directions = _turn(world_from_camera, rays)
+        directions = turn(world_from_camera, rays)
         origin = world_from_camera[:3, 3]
+        if traced is not None:
+            origin, directions = traced.origins, traced.directions
         hits = self.cast(origin, directions)
         color = self._shade(origin, directions, hits, np.float32(1 / intrinsics[0, 0]))
         n = height * width
@@ -123,9 +122,9 @@ class Scene:
         kind = np.where(seen, self.mesh.kind[face], 0).astype(np.uint8)
         instance = np.where(seen, self.mesh.instance[face], 0).astype(np.int32)
         if hood is not None:
-            distance, normal = _hood_hits(hood, rays)
+            distance, normal = hood_hits(hood, rays)
             covered = np.isfinite(distance)
-            reflected = self._mirror(directions[covered], _turn(world_from_camera, normal[covered]))
+            reflected = self._mirror(directions[covered], turn(world_from_camera, normal[covered]))
             color[covered] = 0.02 * np.asarray(self.light.ambient, np.float32) + 0.35 * reflected
             depth = np.where(covered[:n], distance[:n], depth).astype(np.float32)
             kind = np.where(covered[:n], KINDS.index("ego vehicle"), kind).astype(np.uint8)
@@ -149,7 +148,8 @@ class Scene:
         color[missed] = self._sky(directions[missed])
         face, ray = hits.face[seen], directions[seen]
         distance = hits.distance[seen, None]
-        points = np.asarray(origin, np.float32) + ray * distance
+        start = np.asarray(origin, np.float32)
+        points = (start if start.ndim == 1 else start[seen]) + ray * distance
         length = np.linalg.norm(ray, axis=1, keepdims=True)
         normals, material = self.mesh.normals[face], self.mesh.material[face]
         cosine = np.einsum("ij,ij->i", normals, ray)[:, None] / length
@@ -165,6 +165,8 @@ class Scene:
         up = normals[:, 2:]
         light = np.asarray(self.light.ambient, np.float32) * (0.72 + 0.28 * up) * self._occlusion(points)[:, None]
         light = light + self._sunlight(points, normals, material)
+        if self.light.lamps:
+            light += lamplight(self.light.lamps, points, normals, self._blocked)
         lit = albedo * light
         mirror = _GLOSS[material]
         shiny = np.flatnonzero(mirror)
@@ -192,6 +194,11 @@ class Scene:
         amount = np.zeros((len(points), 1), np.float32)
         amount[facing, 0] = incidence[facing] * np.where(blocked == 0, np.where(leaf[facing], 0.25, 0.0), 1.0)
         return amount * sun
+
+    def _blocked(self, start: np.ndarray, steps: np.ndarray) -> np.ndarray:
+        reach = np.full(len(start), 0.99, np.float32)
+        hit = self._embree.run(np.ascontiguousarray(start), np.ascontiguousarray(steps), reach, query="OCCLUDED")
+        return hit == 0
 
     def _occlusion(self, points: np.ndarray) -> np.ndarray:
         """Share of the sky's light that reaches points near the ground between things that stand on it."""
@@ -234,40 +241,10 @@ class Scene:
         return np.round(255 * np.clip(display, 0, 1)).astype(np.uint8)
 
 
-def _turn(a_from_b: np.ndarray, vectors: np.ndarray) -> Float32[np.ndarray, "n 3"]:
-    """Rotated vectors, summed without BLAS, whose last digits depend on the number of threads."""
-    vectors, columns = vectors.astype(np.float32), a_from_b[:3, :3].T.astype(np.float32)
-    turned = vectors[:, 0:1] * columns[0] + vectors[:, 1:2] * columns[1] + vectors[:, 2:3] * columns[2]
-    return turned
-
-
-def _rays(intrinsics: np.ndarray, rows: np.ndarray, columns: np.ndarray) -> Float[np.ndarray, "n 3"]:
-    """Directions with z = 1 in camera axes, row by row."""
-    x = (columns - intrinsics[0, 2]) / intrinsics[0, 0]
-    y = (rows - intrinsics[1, 2]) / intrinsics[1, 1]
-    grid_y, grid_x = np.meshgrid(y, x, indexing="ij")
-    return np.stack([grid_x, grid_y, np.ones_like(grid_x)], -1).reshape(-1, 3)
-
-
-def _hood_hits(hood: Hood, rays: Float[np.ndarray, "n 3"]) -> tuple[np.ndarray, Float32[np.ndarray, "n 3"]]:
-    """Depth (infinite where missed) and normals of the bonnet in camera axes."""
-    radii, hood_from_camera = np.asarray(hood.radii), np.linalg.inv(hood.camera_from_hood)
-    distance, normal = np.full(len(rays), np.inf), np.zeros((len(rays), 3), np.float32)
-    low = np.flatnonzero(rays[:, 1] > 0.1)  # it never rises above that
-    start, along = hood_from_camera[:3, 3] / radii, _turn(hood_from_camera, rays[low]).astype(np.float64) / radii
-    a, b, c = (along**2).sum(1), (along * start).sum(1), float((start**2).sum()) - 1
-    root = b * b - a * c
-    hit = root > 0
-    low, along, near = low[hit], along[hit], (-b[hit] - np.sqrt(root[hit])) / a[hit]
-    outward = _turn(hood.camera_from_hood, (start + along * near[:, None]) / radii)
-    distance[low] = near
-    normal[low] = outward / np.sqrt((outward**2).sum(1, keepdims=True))
-    return distance, normal
-
-
 def _contact_shade(mesh: Mesh) -> tuple[Float32[np.ndarray, "columns rows"], Float32[np.ndarray, " 2"]]:
     """Where low things crowd the ground, blurred, in [0, 1], on a grid with the given corner."""
-    ground = [KINDS.index(k) for k in ("road", "sidewalk", "terrain", "parking", "building")]
+    flat = ("road", "lane marker", "road marker", "sidewalk", "terrain", "parking", "building", "floor", "rug")
+    ground = [KINDS.index(k) for k in flat]
     low = (mesh.corners[:, :, 2].mean(1) < 0.75) & ~np.isin(mesh.kind, ground)
     soup = mesh.corners[low][:, :, :2]
     corner = mesh.corners.reshape(-1, 3)[:, :2].min(0) if not len(soup) else soup.reshape(-1, 2).min(0) - 3

@@ -250,7 +250,7 @@ def sign(rng: Rng) -> Mesh:
         share = (np.stack([-face.corners[..., 1] / wide, (face.corners[..., 2] - z - half) / half], -1) + 1) / 2
         face.uv[:] = np.clip(share, 0.005, 0.995)
         back = polygon(
-            points + np.array([0.012, 0, 0]), Look("static", "plain", (0.5, 0.51, 0.52))
+            points + np.array([0.012, 0, 0]), Look("sign back", "plain", (0.5, 0.51, 0.52))
         )  # nobody labels backs
         parts += [face, back, tube((0, 0, 2.0), (0, 0, z + 2 * half), 0.04, grey, 6)]
         z += 2 * half + 0.08

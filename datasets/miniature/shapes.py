@@ -10,14 +10,26 @@ import numpy as np
 from jaxtyping import Float, Float32, Int16, Int32, UInt8
 
 from wsss.datasets.miniature import materials
+from wsss.datasets.miniature.indoor import CLASSES_40
 from wsss.datasets.miniature.textures import Color, Interval, Number
 
 KINDS = (
     "sky", "road", "sidewalk", "building", "wall", "fence", "pole", "traffic light", "traffic sign", "vegetation",
     "terrain", "person", "rider", "car", "truck", "bus", "train", "motorcycle", "bicycle", "parking", "static",
-    "dynamic", "trailer", "ego vehicle",
+    "dynamic", "trailer", "ego vehicle", "lane marker", "road marker", "motorcyclist", "ridden bicycle",
+    "ridden motorcycle", "pedestrian object", "sign back", "cone", "ground animal", "bird",
+    "excavator",
 )  # fmt: skip
-"""What a face can be; a ray that hits nothing sees the first."""
+"""What a face can be; a ray that hits nothing sees the first. A rider sits on a bicycle, a motorcyclist does not."""
+BROADER = {
+    "lane marker": "road", "road marker": "road", "motorcyclist": "rider", "ridden bicycle": "bicycle",
+    "ridden motorcycle": "motorcycle", "pedestrian object": "person", "sign back": "static",
+    "cone": "dynamic", "ground animal": "dynamic", "bird": "dynamic", "excavator": "truck",
+}  # fmt: skip
+"""What a finer kind counts as where a dataset does not tell it apart: ``BROADER.get(kind, kind)``."""
+
+INDOOR = tuple(kind for kind in CLASSES_40 if kind not in KINDS)
+KINDS += INDOOR
 
 
 Numbers = np.ndarray | Sequence
@@ -60,9 +72,14 @@ class Mesh:
         return replace(self, corners=moved.astype(np.float32), normals=(self.normals @ turn.T).astype(np.float32))
 
     def owned(self, instance: int, kind: str | None = None) -> "Mesh":
-        """As one counted thing; with ``kind`` only the faces of that kind."""
-        mine = np.ones(len(self), bool) if kind is None else self.kind == KINDS.index(kind)
+        """As one counted thing; with ``kind`` only the faces of that kind, finer ones included."""
+        own = [index for index, name in enumerate(KINDS) if kind in (None, name, BROADER.get(name))]
+        mine = np.isin(self.kind, own)
         return replace(self, instance=np.where(mine, np.int32(instance), self.instance).astype(np.int32))
+
+    def all_of(self, kind: str) -> "Mesh":
+        """With every face of that kind."""
+        return replace(self, kind=np.full(len(self), KINDS.index(kind), np.uint8))
 
     def where(self, keep: np.ndarray) -> "Mesh":
         """The faces that a boolean mask selects."""

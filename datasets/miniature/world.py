@@ -69,10 +69,10 @@ def _end(rng: Rng, world: World) -> None:
     world.parts.append(block.placed(float(x), float(y), 0.0, yaw))
 
 
-def around(world: World, stop: int, reach: float = 170.0) -> Mesh:
-    """What can be seen from a stop, its momentary traffic included."""
+def around(world: World, stop: int, reach: float = 170.0, behind: float = 12.0) -> Mesh:
+    """What can be seen from a stop, so many metres ahead and behind, its momentary traffic included."""
     mesh = join([*world.parts, *roadside.traffic(world, stop)])
     point, heading = world.path.at(world.stops[stop])
     offset = mesh.corners[:, :, :2] - point.astype(np.float32)
     ahead = offset[..., 0] * np.float32(np.cos(heading)) + offset[..., 1] * np.float32(np.sin(heading))
-    return mesh.where((ahead.max(1) > -12) & (ahead.min(1) < reach))
+    return mesh.where((ahead.max(1) > -behind) & (ahead.min(1) < reach))

@@ -1,0 +1,264 @@
+"""The miniature NYU Depth v2: rooms filmed by a hand-held Kinect, in the files and names of the release.
+
+A unit is a room. Its labelled frames wait in ``.parts`` until all rooms are there, because the release keeps those of
+all rooms in one file. As for some rooms of the release, there is no raw folder for those of the test split.
+"""
+
+import hashlib
+import io
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float, UInt8, UInt16
+
+from wsss.benchmark.errors import DatasetError
+from wsss.benchmark.randomness import stream
+from wsss.datasets import _nyuv2_toolbox as toolbox
+from wsss.datasets.miniature import files, kinect, nyuv2_mat, rooms
+from wsss.datasets.miniature.files import SizeName, Unit
+from wsss.datasets.miniature.indoor import CLASSES_40
+from wsss.datasets.miniature.render import Scene, View
+from wsss.datasets.miniature.shapes import KINDS
+
+VERSION = 1
+"""Raise it when what is written changes."""
+
+NAMES: tuple[str, ...] = tuple(sorted(set(CLASSES_40) - {"sky"}))
+"""Fine names in the order of the file; a label is the position plus 1."""
+
+_TICK = 0.01
+"""Seconds between the poses of a walk; pictures and depth images are taken at different ones."""
+_GAP = 10
+"""Poses between two pictures of the video: 10 Hz."""
+_START = 1_294_880_000
+"""Unix time at which the first room is filmed."""
+
+
+@dataclass(frozen=True)
+class Size:
+    """How large a miniature is."""
+
+    width: int
+    height: int
+    rooms: int
+    labelled: int
+    """Labelled frames of a room."""
+    video: int
+    """Raw pictures around each."""
+
+    @property
+    def before(self) -> int:
+        """Raw pictures before a labelled frame."""
+        return (self.video + 1) // 2
+
+    @property
+    def steps(self) -> int:
+        """Poses of the walk around a labelled frame."""
+        return (self.video + 1) * _GAP
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Rows and columns."""
+        return self.height, self.width
+
+
+SIZES: dict[SizeName, Size] = {"full": Size(160, 120, 60, 2, 6), "tiny": Size(80, 60, 6, 1, 3)}
+
+
+def _is_test(number: int) -> bool:
+    """Whether a room belongs to the test split; its frames stand between the others, as in the release."""
+    return number % 5 in (2, 4)
+
+
+def units(size: SizeName, seed: int) -> tuple[Unit, ...]:
+    """The rooms."""
+    return tuple(Unit(f"room_{number:04}", SIZES[size].labelled) for number in range(1, SIZES[size].rooms + 1))
+
+
+def facts(size: SizeName) -> dict[str, Any]:
+    """For ``miniature.json``."""
+    shape = SIZES[size]
+    test = sum(_is_test(number) for number in range(1, shape.rooms + 1))
+    counts = {"train": (shape.rooms - test) * shape.labelled, "val": test * shape.labelled}
+    return {"width": shape.width, "height": shape.height, **counts, "video": counts["train"] * shape.video}
+
+
+@dataclass(frozen=True)
+class Moment:
+    """A raw picture and the raw depth image next to it."""
+
+    pose: Float[np.ndarray, "4 4"]
+    """World from colour camera when the picture was taken."""
+    depth_pose: Float[np.ndarray, "4 4"]
+    """The same when the depth image was."""
+    picture: str
+    """Name without ending."""
+    depth: str
+
+
+def write(root: Path, size: SizeName, seed: int, unit: str) -> str:
+    """Write what is missing of a room and return a digest of its content."""
+    shape, number = SIZES[size], int(unit.rpartition("_")[2])
+    room = rooms.build(seed, unit)
+    name = f"{room.scene_type}_{number:04}"
+    walks = shots(room, shape, seed, unit)
+    part, sha = _part(root, unit), hashlib.sha256()
+    scene = Scene(room.mesh, room.light)
+    if not part.is_file():
+        frames = [_labelled(scene, shape, seed, walk[shape.before]) for walk in walks]
+        columns = {key: np.stack([frame[key] for frame in frames]) for key in frames[0]}
+        for key, kind in (("rawRgbFilenames", "picture"), ("rawDepthFilenames", "depth")):
+            suffix = "ppm" if kind == "picture" else "pgm"
+            columns[key] = np.array([f"{name}/{getattr(walk[shape.before], kind)}.{suffix}" for walk in walks])
+        columns |= {"scenes": np.array([name] * len(walks)), "sceneTypes": np.array([room.scene_type] * len(walks))}
+        buffer = io.BytesIO()
+        np.savez_compressed(buffer, **columns)  # pyright: ignore[reportArgumentType]
+        files.write(part, buffer.getvalue())
+    for key, column in sorted(_read(part).items()):
+        sha.update(f"{key} {column.dtype} {column.shape}\n".encode() + column.tobytes())
+    for place, walk in enumerate(walks):
+        middle = walk[shape.before]
+        truth = f"{(number - 1) * shape.labelled + place + 1:04}"
+        if not files.truth_path(root, truth).is_file():
+            files.write_truth(root, truth, kinect.true_depth(scene, shape.shape, middle.pose))
+        for moment in [] if _is_test(number) else walk:
+            for content in _video(root, scene, shape, seed, name, moment, truth=moment is not middle):
+                sha.update(content)
+    return sha.hexdigest()
+
+
+def shots(room: rooms.Room, shape: Size, seed: int, unit: str) -> list[list[Moment]]:
+    """Per labelled frame of a room the video around it; the labelled one is number ``shape.before``."""
+    hour = _START + 3600 * int(unit.rpartition("_")[2])
+    return [
+        _moments(poses, shape, stream(seed, "miniature nyuv2 shots", unit, place), hour + 240 * place)
+        for place, poses in enumerate(_walks(room, shape, seed, unit))
+    ]
+
+
+def _walks(room: rooms.Room, shape: Size, seed: int, unit: str) -> list[Float[np.ndarray, "f 4 4"]]:
+    """World from colour camera every 10 ms; each walk sees another part of the room than those before."""
+    walks: list[np.ndarray] = []
+    for place in range(shape.labelled):
+        rng, count = stream(seed, "miniature nyuv2 walk", unit, place), shape.steps
+        found = [room.path(rng, count, count * _TICK) for _ in range(5 if walks else 1)]
+        walks.append(max(found, key=lambda walk: min((_apart(walk[0], other[0]) for other in walks), default=0.0)))
+    return walks
+
+
+def _apart(a: Float[np.ndarray, "4 4"], b: Float[np.ndarray, "4 4"]) -> float:
+    """How different two views are: the angle between them in radians, plus half the metres."""
+    angle = float(np.arccos(np.clip(a[:3, 2] @ b[:3, 2], -1, 1)))
+    return angle + 0.5 * float(np.linalg.norm(a[:3, 3] - b[:3, 3]))
+
+
+def _moments(poses: Float[np.ndarray, "f 4 4"], shape: Size, rng: np.random.Generator, start: float) -> list[Moment]:
+    """A walk's pictures and depth images, taken at moments of their own but for those of the labelled frame."""
+    moments = []
+    for step in range(-shape.before, shape.video - shape.before + 1):
+        when = (step + shape.before) * _GAP + _GAP // 2 + (int(rng.integers(-1, 2)) if step else 0)
+        later = when + (int(rng.integers(-1, 3)) if step else 0)
+        times = [start + _TICK * k + float(rng.uniform(0, 0.0009)) for k in (when, later)]
+        names = [f"{kind}-{t:.6f}-{int(t * 6e7) % 2**32}" for kind, t in zip("rd", times, strict=True)]
+        moments.append(Moment(poses[when], poses[later], *names))
+    return moments
+
+
+def _labelled(scene: Scene, shape: Size, seed: int, moment: Moment) -> dict[str, np.ndarray]:
+    """A labelled frame in the release's terms: what the lens leaves empty is white and unlabelled."""
+    view = kinect.pinhole_view(scene, shape.shape, moment.pose, moment.picture)
+    raw = _raw_depth(scene, shape, seed, moment)
+    empty = np.any(toolbox.undistort(np.zeros_like(view.rgb)) > 0, axis=2)
+    labels = np.where(empty, 0, _LABELS[view.kind]).astype(np.uint16)
+    aligned = kinect.aligned(raw)
+    return {
+        "images": np.where(empty[..., None], np.uint8(255), view.rgb),
+        "labels": labels,
+        "instances": _instances(view, labels),
+        "rawDepths": aligned,
+        "depths": kinect.filled(aligned),
+        "accelData": _acceleration(moment.pose),
+    }
+
+
+def _labels() -> UInt16[np.ndarray, " kinds"]:
+    """Label by kind of face; what a window shows belongs to the window."""
+    table = np.zeros(len(KINDS), np.uint16)
+    for label, name in enumerate(NAMES, 1):
+        table[KINDS.index(name)] = label
+    table[KINDS.index("sky")] = table[KINDS.index("window")]
+    return table
+
+
+_LABELS = _labels()
+
+
+def _instances(view: View, labels: UInt16[np.ndarray, "h w"]) -> UInt8[np.ndarray, "h w"]:
+    """Numbers from 1 that count anew for each label, 0 for what is not counted."""
+    result = np.zeros(labels.shape, np.uint8)
+    for label in np.unique(labels[labels > 0]):
+        mask = (labels == label) & (view.instance > 0)
+        result[mask] = np.minimum(np.unique(view.instance[mask], return_inverse=True)[1] + 1, 255)
+    return result
+
+
+def _acceleration(pose: Float[np.ndarray, "4 4"]) -> np.ndarray:
+    """Roll, yaw, pitch and tilt of the camera in radians; an accelerometer knows no yaw."""
+    right, forward = pose[2, 0], pose[2, 2]
+    return np.array([np.arcsin(right), 0, np.arcsin(-forward), np.arccos(np.clip(-pose[2, 1], -1, 1))], np.float32)
+
+
+def _raw_depth(scene: Scene, shape: Size, seed: int, moment: Moment) -> UInt16[np.ndarray, "h w"]:
+    rng = stream(seed, "miniature nyuv2 depth", moment.depth)
+    return kinect.raw_depth(scene, shape.shape, moment.depth_pose, rng)
+
+
+def _video(
+    root: Path, scene: Scene, shape: Size, seed: int, name: str, moment: Moment, *, truth: bool
+) -> tuple[bytes, bytes]:
+    """Write what is missing of a raw picture, its depth image and its true depth; the bytes of the first two."""
+    color = root / "raw" / name / f"{moment.picture}.ppm"
+    depth = root / "raw" / name / f"{moment.depth}.pgm"
+    if not color.is_file():
+        head = b"P6\n%d %d\n255\n" % (shape.width, shape.height)
+        files.write(color, head + kinect.picture(scene, shape.shape, moment.pose, moment.picture).tobytes())
+    if not depth.is_file():
+        head = b"P5\n%d %d\n65535\n" % (shape.width, shape.height)
+        files.write(depth, head + _raw_depth(scene, shape, seed, moment).astype("<u2").tobytes())
+    gravity = root / "raw" / name / f"a{moment.picture[1:]}.dump"
+    if not gravity.is_file():
+        files.write(gravity, _acceleration(moment.pose).astype("<f4").tobytes())
+    frame = f"{name}__{moment.picture}"
+    if truth and not files.truth_path(root, frame).is_file():
+        files.write_truth(root, frame, kinect.true_depth(scene, shape.shape, moment.pose))
+    return color.read_bytes(), depth.read_bytes()
+
+
+def finish(root: Path, size: SizeName, seed: int) -> None:
+    """Merge the rooms' labelled frames into the files of the release; rooms whose parts are gone were merged before."""
+    parts = [_part(root, unit.name) for unit in units(size, seed)]
+    written = [root / name for name in (nyuv2_mat.FRAMES, nyuv2_mat.SPLITS, nyuv2_mat.MAPPING)]
+    if all(path.is_file() for path in written) and not any(part.is_file() for part in parts):
+        return
+    nyuv2_mat.write_frames(written[0], [_read(part) for part in parts], NAMES)
+    numbers = range(1, SIZES[size].rooms * SIZES[size].labelled + 1)
+    test = [n for n in numbers if _is_test((n - 1) // SIZES[size].labelled + 1)]
+    nyuv2_mat.write_splits(written[1], sorted(set(numbers) - set(test)), test)
+    nyuv2_mat.write_mapping(written[2], NAMES)
+    for part in parts:
+        part.unlink()
+    parts[0].parent.rmdir()
+
+
+def _part(root: Path, unit: str) -> Path:
+    return root / ".parts" / f"{unit}.npz"
+
+
+def _read(part: Path) -> dict[str, np.ndarray]:
+    try:
+        with np.load(part, allow_pickle=False) as stored:
+            return dict(stored)
+    except Exception as error:  # a damaged archive raises nearly anything
+        raise DatasetError(f"{part} is damaged ({error}); delete it and build the miniature again") from error
