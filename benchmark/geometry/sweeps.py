@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
-from jaxtyping import Bool, Float, Int32
+from jaxtyping import Bool, Float, Int32, UInt8
 
 from wsss.benchmark.dataset import Dataset
 from wsss.benchmark.geometry.cameras import Projection, project
@@ -31,8 +31,8 @@ def seen(sweep: Sweep, camera: Camera, size: tuple[int, int]) -> Seen:
     """The points of a sweep that an image of ``size`` (rows, columns) shows.
 
     A LiDAR stands beside the camera, so that it sees surfaces that are hidden from it; its points are sparse, so that
-    a hidden one may lie in the gaps between those that hide it. A point counts as hidden if one nearer by more than
-    ``SLACK`` lies within the samples' typical distance of it in the image.
+    a hidden one may lie in the gaps between those that hide it. A point counts as hidden if others, nearer by more than
+    ``SLACK``, lie on opposite sides of it within the samples' typical distance in the image.
     """
     found = project(sweep.xyz, camera, size)
     if sweep.pixel is not None:
@@ -54,10 +54,19 @@ def visible(found: Projection, size: tuple[int, int]) -> Bool[np.ndarray, " n"]:
     buffer = np.full(size, np.inf, np.float32)
     np.minimum.at(buffer, (row, column), found.depth[inside].astype(np.float32))
     reach = int(np.ceil(np.sqrt(size[0] * size[1] / len(inside))))  # the typical distance between samples
-    kernel = np.ones((2 * reach + 1, 2 * reach + 1), np.uint8)
-    nearest = cv2.erode(buffer, kernel, borderType=cv2.BORDER_CONSTANT, borderValue=float("inf"))
-    result[inside] = found.depth[inside] <= nearest[row, column] * (1 + SLACK)
+    limit = found.depth[inside] / (1 + SLACK)
+    # Arms of a cross: a road's next nearer points lie below and beside a point alike, but never above it.
+    arms = [np.zeros((2 * reach + 1, 2 * reach + 1), np.uint8) for _ in range(4)]
+    middle = slice(reach - 1, reach + 2)
+    arms[0][:reach, middle], arms[1][-reach:, middle], arms[2][reach, :reach], arms[3][reach, -reach:] = 1, 1, 1, 1
+    above, below, left, right = (_least(buffer, arm)[row, column] < limit for arm in arms)
+    result[inside] = ~((above & below) | (left & right))
     return result
+
+
+def _least(buffer: Float[np.ndarray, "h w"], window: UInt8[np.ndarray, "k l"]) -> Float[np.ndarray, "h w"]:
+    """The least depth in a window around each pixel."""
+    return cv2.erode(buffer, window, borderType=cv2.BORDER_CONSTANT, borderValue=float("inf"))
 
 
 def accumulate(dataset: Dataset, scene: Scene, indices: Sequence[int]) -> Sweep | None:

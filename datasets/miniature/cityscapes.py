@@ -171,7 +171,7 @@ def _vehicle(moved: drive.Motion, index: int, latitude: float, longitude: float,
 
 
 def disparity(rng: np.random.Generator, seen: Rendered, camera: Calibration) -> UInt16[np.ndarray, "h w"]:
-    """What a stereo matcher makes of the true depth, encoded as round(256 d) + 1.
+    """What a stereo matcher makes of the true depth, to a sixteenth of a pixel, encoded as 256 d + 1.
 
     0, invalid, are the sky, what is far, the own bonnet, what the right camera cannot see, and a few failures.
     """
@@ -187,4 +187,4 @@ def disparity(rng: np.random.Generator, seen: Rendered, camera: Calibration) -> 
     failed = cv2.GaussianBlur(rng.standard_normal(exact.shape), (0, 0), 1.5) > 0.36
     valid = (seen.depth < FAR) & (seen.label_ids != IDS["ego vehicle"]) & ~hidden & ~failed
     noisy = np.maximum(exact + rng.normal(0, 0.04, exact.shape), 0)
-    return np.where(valid, np.minimum(np.round(256 * noisy) + 1, 65535), 0).astype(np.uint16)
+    return np.where(valid, np.minimum(16 * np.round(16 * noisy) + 1, 65535), 0).astype(np.uint16)

