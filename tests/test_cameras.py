@@ -1,5 +1,7 @@
 """Projection against OpenCV, round trips, and the rolling shutter against a camera that really moves."""
 
+from typing import Any
+
 import cv2
 import numpy as np
 import pytest
@@ -23,7 +25,7 @@ def pose(seed: int, far: float = 1.0) -> np.ndarray:
     return result
 
 
-def shutter(towards="left", seconds=0.044) -> RollingShutter:
+def shutter(towards: Any = "left", seconds: float = 0.044) -> RollingShutter:
     return RollingShutter(
         towards=towards,
         first=0.004,

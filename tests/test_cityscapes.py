@@ -379,7 +379,7 @@ def test_stereo_points_of_the_miniature_lie_on_the_true_surfaces(tiny_miniature)
         for index, frame in enumerate(scene.frames):
             sweep, camera = dataset.sweep(scene, index), dataset.cameras(scene)[index]
             truth = read_truth(tiny_miniature, frame.id)
-            assert sweep is not None and camera is not None and truth is not None
+            assert sweep is not None and sweep.pixel is not None and camera is not None and truth is not None
             rows, columns = sweep.pixel.T
             depth = project(sweep.xyz, camera, truth.shape).depth
             # A twentieth of a pixel of disparity, the matcher's noise, is five percent at one pixel.

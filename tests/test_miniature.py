@@ -10,7 +10,8 @@ import pytest
 
 from wsss.benchmark.errors import UsageError
 from wsss.datasets import miniature
-from wsss.datasets.miniature import cityscapes, cityscapes_views, drive
+from wsss.datasets.miniature import cityscapes, cityscapes_views
+from wsss.datasets.miniature.streets import drive
 
 SPEC = cityscapes_views.spec("tiny", 0)
 

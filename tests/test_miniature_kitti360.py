@@ -16,9 +16,10 @@ from wsss.datasets import kitti360 as adapter
 from wsss.datasets import miniature
 from wsss.datasets._kitti360_lists import SIDES
 from wsss.datasets.kitti360 import Kitti360
-from wsss.datasets.miniature import files, kitti360, kitti360_views, roadside
+from wsss.datasets.miniature import files, kitti360, kitti360_views
+from wsss.datasets.miniature.engine.shapes import BROADER, KINDS, join
 from wsss.datasets.miniature.kitti360_views import DRIVES, IDS, SHAPES
-from wsss.datasets.miniature.shapes import BROADER, KINDS, join
+from wsss.datasets.miniature.streets import roadside
 
 ZERO, TWO = DRIVES[:2]
 SEMANTIC = np.array([IDS.get(BROADER.get(kind, kind), 0) for kind in KINDS])

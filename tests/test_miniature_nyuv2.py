@@ -14,11 +14,11 @@ from wsss.datasets import _nyuv2_toolbox as toolbox
 from wsss.datasets import miniature
 from wsss.datasets._files import read_image
 from wsss.datasets.miniature import nyuv2 as format
-from wsss.datasets.miniature import rooms
+from wsss.datasets.miniature.engine.render import Scene
+from wsss.datasets.miniature.engine.shapes import KINDS
 from wsss.datasets.miniature.files import read_truth
-from wsss.datasets.miniature.indoor import CLASSES_40
-from wsss.datasets.miniature.render import Scene
-from wsss.datasets.miniature.shapes import KINDS
+from wsss.datasets.miniature.rooms import rooms
+from wsss.datasets.miniature.rooms.indoor import CLASSES_40
 from wsss.datasets.nyuv2 import NYUv2
 
 SIZE = format.SIZES["tiny"]

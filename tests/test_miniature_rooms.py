@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 
 from wsss.benchmark.randomness import stream
-from wsss.datasets.miniature import rooms
-from wsss.datasets.miniature.floorplan import CELL
-from wsss.datasets.miniature.indoor import NAMES_40
-from wsss.datasets.miniature.lamps import Lamp, lamplight
-from wsss.datasets.miniature.render import Scene
-from wsss.datasets.miniature.shapes import KINDS, Mesh
+from wsss.datasets.miniature.engine.lamps import Lamp, lamplight
+from wsss.datasets.miniature.engine.render import Scene
+from wsss.datasets.miniature.engine.shapes import KINDS, Mesh
+from wsss.datasets.miniature.rooms import rooms
+from wsss.datasets.miniature.rooms.floorplan import CELL
+from wsss.datasets.miniature.rooms.indoor import NAMES_40
 
 INTRINSICS = np.array([[64.9, 0, 40.2], [0, 64.9, 31.2], [0, 0, 1.0]])
 CLASS = np.array([rooms.CLASSES_40.get(kind, 0) for kind in KINDS])

@@ -20,7 +20,7 @@ from wsss.benchmark.errors import DatasetError
 from wsss.benchmark.geometry import cameras
 from wsss.datasets import miniature
 from wsss.datasets.miniature import files, waymo, waymo_scan
-from wsss.datasets.miniature.shapes import BROADER, KINDS
+from wsss.datasets.miniature.engine.shapes import BROADER, KINDS
 from wsss.datasets.waymo import Waymo
 
 SEGMENTS = waymo.segments("tiny", 0)

@@ -12,7 +12,7 @@ from jaxtyping import UInt16
 
 from wsss.benchmark.errors import DatasetError
 from wsss.benchmark.randomness import stream
-from wsss.datasets.miniature import coarse, drive
+from wsss.datasets.miniature import coarse
 from wsss.datasets.miniature.cityscapes_views import (
     FRAMES,
     IDS,
@@ -29,6 +29,7 @@ from wsss.datasets.miniature.cityscapes_views import (
 )
 from wsss.datasets.miniature.files import SizeName, Unit, png, truth_path, write_truth
 from wsss.datasets.miniature.files import write as write_file
+from wsss.datasets.miniature.streets import drive
 
 VERSION = 2
 

@@ -11,10 +11,10 @@ import numpy as np
 from jaxtyping import Float, Int32, UInt8
 
 from wsss.benchmark.randomness import stream
-from wsss.datasets.miniature import drive, world
+from wsss.datasets.miniature.engine.render import Hood, Scene, View
+from wsss.datasets.miniature.engine.shapes import BROADER, KINDS
 from wsss.datasets.miniature.files import SizeName
-from wsss.datasets.miniature.render import Hood, Scene, View
-from wsss.datasets.miniature.shapes import BROADER, KINDS
+from wsss.datasets.miniature.streets import drive, world
 
 FRAMES, LABELLED = 30, 19
 """Frames of a snippet, and the index of the labelled one."""

@@ -11,9 +11,9 @@ from jaxtyping import Float, Float32, UInt8, UInt16
 from scipy import ndimage
 
 from wsss.datasets import _nyuv2_toolbox as toolbox
-from wsss.datasets.miniature.optics import Rays, turn
-from wsss.datasets.miniature.render import Scene, View
-from wsss.datasets.miniature.shapes import KINDS
+from wsss.datasets.miniature.engine.optics import Rays, turn
+from wsss.datasets.miniature.engine.render import Scene, View
+from wsss.datasets.miniature.engine.shapes import KINDS
 
 Pose = Float[np.ndarray, "4 4"]
 Size = tuple[int, int]

@@ -11,10 +11,11 @@ import numpy as np
 from jaxtyping import Float, Int32, UInt8
 
 from wsss.benchmark.randomness import stream
-from wsss.datasets.miniature import drive, lidar, world
+from wsss.datasets.miniature.engine import lidar
+from wsss.datasets.miniature.engine.render import Scene, View
+from wsss.datasets.miniature.engine.shapes import BROADER, KINDS
 from wsss.datasets.miniature.files import SizeName
-from wsss.datasets.miniature.render import Scene, View
-from wsss.datasets.miniature.shapes import BROADER, KINDS
+from wsss.datasets.miniature.streets import drive, world
 
 IDS = {
     "sky": 23, "road": 7, "sidewalk": 8, "building": 11, "wall": 12, "fence": 13, "pole": 17, "traffic light": 19,

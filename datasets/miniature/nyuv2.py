@@ -16,11 +16,12 @@ from jaxtyping import Float, UInt8, UInt16
 from wsss.benchmark.errors import DatasetError
 from wsss.benchmark.randomness import stream
 from wsss.datasets import _nyuv2_toolbox as toolbox
-from wsss.datasets.miniature import files, kinect, nyuv2_mat, rooms
+from wsss.datasets.miniature import files, kinect, nyuv2_mat
+from wsss.datasets.miniature.engine.render import Scene, View
+from wsss.datasets.miniature.engine.shapes import KINDS
 from wsss.datasets.miniature.files import SizeName, Unit
-from wsss.datasets.miniature.indoor import CLASSES_40
-from wsss.datasets.miniature.render import Scene, View
-from wsss.datasets.miniature.shapes import KINDS
+from wsss.datasets.miniature.rooms import rooms
+from wsss.datasets.miniature.rooms.indoor import CLASSES_40
 
 VERSION = 1
 """Raise it when what is written changes."""

@@ -11,7 +11,7 @@ from scipy.io import savemat
 
 from wsss.benchmark.records import replacing
 from wsss.datasets.miniature import files
-from wsss.datasets.miniature.indoor import CLASSES_40, NAMES_40
+from wsss.datasets.miniature.rooms.indoor import CLASSES_40, NAMES_40
 
 FRAMES, SPLITS, MAPPING = "nyu_depth_v2_labeled.mat", "splits.mat", "classMapping40.mat"
 

@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Float
 
 from wsss.benchmark.randomness import stream
-from wsss.datasets.miniature import drive
+from wsss.datasets.miniature.streets import drive
 
 CAMERAS = {1: "FRONT", 2: "FRONT_LEFT", 3: "FRONT_RIGHT"}
 """Names by the number that the dataset gives them."""

@@ -7,10 +7,12 @@ import numpy as np
 from jaxtyping import Float, Float32, UInt8, UInt16
 
 from wsss.benchmark.randomness import stream
-from wsss.datasets.miniature import extras, lidar, waymo_rig, world
-from wsss.datasets.miniature.optics import Rays
-from wsss.datasets.miniature.render import Scene, View
-from wsss.datasets.miniature.shapes import INDOOR, KINDS
+from wsss.datasets.miniature import waymo_rig
+from wsss.datasets.miniature.engine import lidar
+from wsss.datasets.miniature.engine.optics import Rays
+from wsss.datasets.miniature.engine.render import Scene, View
+from wsss.datasets.miniature.engine.shapes import INDOOR, KINDS
+from wsss.datasets.miniature.streets import extras, world
 from wsss.datasets.miniature.waymo_rig import CAMERAS, READOUT, SPIN, CameraModel, LaserModel, Ride
 
 IDS = {

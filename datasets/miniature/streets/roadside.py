@@ -3,10 +3,10 @@
 import numpy as np
 
 from wsss.benchmark.randomness import stream
-from wsss.datasets.miniature import scenery
-from wsss.datasets.miniature.shapes import Mesh
-from wsss.datasets.miniature.street import Rng, Side, World, some
-from wsss.datasets.miniature.textures import Number
+from wsss.datasets.miniature.engine.shapes import Mesh
+from wsss.datasets.miniature.engine.textures import Number
+from wsss.datasets.miniature.streets import scenery
+from wsss.datasets.miniature.streets.street import Rng, Side, World, some
 
 HEIGHT = 0.12
 """Of the sidewalk above the road, metres."""

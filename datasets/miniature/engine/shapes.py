@@ -9,9 +9,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 from jaxtyping import Float, Float32, Int16, Int32, UInt8
 
-from wsss.datasets.miniature import materials
-from wsss.datasets.miniature.indoor import CLASSES_40
-from wsss.datasets.miniature.textures import Color, Interval, Number
+from wsss.datasets.miniature.engine import materials
+from wsss.datasets.miniature.engine.textures import Color, Interval, Number
+from wsss.datasets.miniature.rooms.indoor import CLASSES_40
 
 KINDS = (
     "sky", "road", "sidewalk", "building", "wall", "fence", "pole", "traffic light", "traffic sign", "vegetation",

@@ -7,11 +7,11 @@ import numpy as np
 from jaxtyping import Float, Float32
 
 from wsss.benchmark.randomness import seed_of, stream
-from wsss.datasets.miniature import homes, shell, walk, workrooms
-from wsss.datasets.miniature.floorplan import Plan
-from wsss.datasets.miniature.indoor import CLASSES_40 as CLASSES_40
-from wsss.datasets.miniature.render import Light
-from wsss.datasets.miniature.shapes import Mesh, join
+from wsss.datasets.miniature.engine.render import Light
+from wsss.datasets.miniature.engine.shapes import Mesh, join
+from wsss.datasets.miniature.rooms import homes, shell, walk, workrooms
+from wsss.datasets.miniature.rooms.floorplan import Plan
+from wsss.datasets.miniature.rooms.indoor import CLASSES_40 as CLASSES_40
 
 Rng = np.random.Generator
 

@@ -13,10 +13,10 @@ from embreex.rtcore_scene import EmbreeScene
 from jaxtyping import Float, Float32, Int32, UInt8
 
 from wsss.benchmark.randomness import stream
-from wsss.datasets.miniature import materials, textures
-from wsss.datasets.miniature.lamps import Lamp, lamplight
-from wsss.datasets.miniature.optics import Hood, Rays, hood_hits, pinhole, turn
-from wsss.datasets.miniature.shapes import KINDS, Color, Mesh
+from wsss.datasets.miniature.engine import materials, textures
+from wsss.datasets.miniature.engine.lamps import Lamp, lamplight
+from wsss.datasets.miniature.engine.optics import Hood, Rays, hood_hits, pinhole, turn
+from wsss.datasets.miniature.engine.shapes import KINDS, Color, Mesh
 
 _GLOSS = materials.gloss()
 _FOLIAGE = np.array([name in materials.FOLIAGE for name in materials.MATERIALS])

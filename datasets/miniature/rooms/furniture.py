@@ -8,7 +8,9 @@ from itertools import pairwise
 
 import numpy as np
 
-from wsss.datasets.miniature.parts import (
+from wsss.datasets.miniature.engine.shapes import Look, Mesh, circle, join, prism, tube
+from wsss.datasets.miniature.engine.textures import Color, Number
+from wsss.datasets.miniature.rooms.parts import (
     CLOTHS,
     METALS,
     PAINTS,
@@ -22,8 +24,6 @@ from wsss.datasets.miniature.parts import (
     shade,
     tint,
 )
-from wsss.datasets.miniature.shapes import Look, Mesh, circle, join, prism, tube
-from wsss.datasets.miniature.textures import Color, Number
 
 Things = list[Mesh]
 

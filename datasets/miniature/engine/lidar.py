@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float, Float32, Float64, Int32, UInt8
 
-from wsss.datasets.miniature import materials
-from wsss.datasets.miniature.render import Scene
+from wsss.datasets.miniature.engine import materials
+from wsss.datasets.miniature.engine.render import Scene
 
 NOISE = 0.01
 """Standard deviation of a measured range in metres."""

@@ -11,8 +11,8 @@ import cv2
 import numpy as np
 from jaxtyping import Float, Float32
 
-from wsss.datasets.miniature.shapes import Look, Mesh, quads
-from wsss.datasets.miniature.textures import Interval, Number
+from wsss.datasets.miniature.engine.shapes import Look, Mesh, quads
+from wsss.datasets.miniature.engine.textures import Interval, Number
 
 Rng = np.random.Generator
 Things = Sequence[Mesh]

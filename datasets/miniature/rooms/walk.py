@@ -5,8 +5,8 @@ from embreex.mesh_construction import TriangleMesh
 from embreex.rtcore_scene import EmbreeScene
 from jaxtyping import Float, Float32
 
-from wsss.datasets.miniature.floorplan import CELL
-from wsss.datasets.miniature.shapes import KINDS, Mesh
+from wsss.datasets.miniature.engine.shapes import KINDS, Mesh
+from wsss.datasets.miniature.rooms.floorplan import CELL
 
 Rng = np.random.Generator
 

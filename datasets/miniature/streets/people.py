@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from wsss.datasets.miniature.shapes import Color, Look, Mesh, ball, box, circle, join, loft, prism, tube
-from wsss.datasets.miniature.textures import Number
-from wsss.datasets.miniature.vehicles import PAINTS, Rng, bicycle, motorcycle, pick
+from wsss.datasets.miniature.engine.shapes import Color, Look, Mesh, ball, box, circle, join, loft, prism, tube
+from wsss.datasets.miniature.engine.textures import Number
+from wsss.datasets.miniature.streets.vehicles import PAINTS, Rng, bicycle, motorcycle, pick
 
 CLOTHES: tuple[Color, ...] = (
     (0.14, 0.14, 0.17),

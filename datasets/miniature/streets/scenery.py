@@ -5,7 +5,7 @@ Houses, walls and fences run along +x from the origin, their front at y = 0 faci
 
 import numpy as np
 
-from wsss.datasets.miniature.shapes import (
+from wsss.datasets.miniature.engine.shapes import (
     Color,
     Look,
     Mesh,
@@ -18,7 +18,7 @@ from wsss.datasets.miniature.shapes import (
     quads,
     tube,
 )
-from wsss.datasets.miniature.textures import Interval, Number
+from wsss.datasets.miniature.engine.textures import Interval, Number
 
 Rng = np.random.Generator
 

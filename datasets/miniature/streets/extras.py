@@ -6,10 +6,10 @@ They are drawn from a stream of their own and added to a finished world, so that
 import numpy as np
 
 from wsss.benchmark.randomness import stream
-from wsss.datasets.miniature.roadside import HEIGHT
-from wsss.datasets.miniature.shapes import Color, Look, Mesh, ball, box, circle, join, prism, tube
-from wsss.datasets.miniature.street import Rng, Side, World, some
-from wsss.datasets.miniature.vehicles import PAINTS, pick
+from wsss.datasets.miniature.engine.shapes import Color, Look, Mesh, ball, box, circle, join, prism, tube
+from wsss.datasets.miniature.streets.roadside import HEIGHT
+from wsss.datasets.miniature.streets.street import Rng, Side, World, some
+from wsss.datasets.miniature.streets.vehicles import PAINTS, pick
 
 _ORANGE: Color = (0.96, 0.36, 0.10)
 _WHITE: Color = (0.92, 0.92, 0.90)

@@ -9,8 +9,8 @@ import numpy as np
 from jaxtyping import Float, Float32, Int, UInt8
 
 from wsss.benchmark.randomness import stream
-from wsss.datasets.miniature import patterns, textures
-from wsss.datasets.miniature.textures import SIZE
+from wsss.datasets.miniature.engine import patterns, textures
+from wsss.datasets.miniature.engine.textures import SIZE
 
 LEVELS = 7
 _PAD = 2

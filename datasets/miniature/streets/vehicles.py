@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from wsss.datasets.miniature.shapes import (
+from wsss.datasets.miniature.engine.shapes import (
     Color,
     Look,
     Mesh,
@@ -15,7 +15,7 @@ from wsss.datasets.miniature.shapes import (
     quads,
     tube,
 )
-from wsss.datasets.miniature.textures import Interval, Number
+from wsss.datasets.miniature.engine.textures import Interval, Number
 
 Rng = np.random.Generator
 

@@ -6,8 +6,10 @@ stands has its foot on z = 0; what hangs has its origin where its docstring says
 
 import numpy as np
 
-from wsss.datasets.miniature.furniture import Things, cloth, drawers, wooden
-from wsss.datasets.miniature.parts import (
+from wsss.datasets.miniature.engine.shapes import Look, Mesh, ball, circle, join, loft, polygon, prism, tube
+from wsss.datasets.miniature.engine.textures import Color, Number
+from wsss.datasets.miniature.rooms.furniture import Things, cloth, drawers, wooden
+from wsss.datasets.miniature.rooms.parts import (
     CLOTHS,
     METALS,
     PAINTS,
@@ -21,8 +23,6 @@ from wsss.datasets.miniature.parts import (
     shade,
     tint,
 )
-from wsss.datasets.miniature.shapes import Look, Mesh, ball, circle, join, loft, polygon, prism, tube
-from wsss.datasets.miniature.textures import Color, Number
 
 WHITE: Color = (1.05, 1.05, 1.04)
 

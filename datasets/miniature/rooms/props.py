@@ -7,8 +7,10 @@ from collections.abc import Callable
 
 import numpy as np
 
-from wsss.datasets.miniature.furniture import cloth, row_of_books, wooden
-from wsss.datasets.miniature.parts import (
+from wsss.datasets.miniature.engine.shapes import Look, Mesh, ball, circle, foliage, join, loft, prism, tube
+from wsss.datasets.miniature.engine.textures import Color, Number
+from wsss.datasets.miniature.rooms.furniture import cloth, row_of_books, wooden
+from wsss.datasets.miniature.rooms.parts import (
     CLOTHS,
     METALS,
     PAINTS,
@@ -22,8 +24,6 @@ from wsss.datasets.miniature.parts import (
     shade,
     tint,
 )
-from wsss.datasets.miniature.shapes import Look, Mesh, ball, circle, foliage, join, loft, prism, tube
-from wsss.datasets.miniature.textures import Color, Number
 
 BRIGHT: tuple[Color, ...] = (
     (0.75, 0.22, 0.18), (0.20, 0.42, 0.62), (0.86, 0.68, 0.24), (0.28, 0.50, 0.32), (0.92, 0.90, 0.86),

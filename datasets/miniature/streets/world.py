@@ -3,11 +3,11 @@
 import numpy as np
 
 from wsss.benchmark.randomness import seed_of, stream
-from wsss.datasets.miniature import drive, ground, roadside, scenery
-from wsss.datasets.miniature.render import Light
-from wsss.datasets.miniature.shapes import Mesh, join
-from wsss.datasets.miniature.street import BEFORE, BEHIND, CHARACTERS, Rng, Side, World
-from wsss.datasets.miniature.textures import Interval
+from wsss.datasets.miniature.engine.render import Light
+from wsss.datasets.miniature.engine.shapes import Mesh, join
+from wsss.datasets.miniature.engine.textures import Interval
+from wsss.datasets.miniature.streets import drive, ground, roadside, scenery
+from wsss.datasets.miniature.streets.street import BEFORE, BEHIND, CHARACTERS, Rng, Side, World
 
 
 def weather(rng: Rng, seed: int) -> Light:

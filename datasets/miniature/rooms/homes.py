@@ -4,8 +4,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from wsss.datasets.miniature import fixtures, furniture, props
-from wsss.datasets.miniature.clutter import (
+from wsss.datasets.miniature.engine.shapes import Mesh
+from wsss.datasets.miniature.engine.textures import Number
+from wsss.datasets.miniature.rooms import fixtures, furniture, props
+from wsss.datasets.miniature.rooms.clutter import (
     carpet_before,
     lying_about,
     pictures,
@@ -13,10 +15,8 @@ from wsss.datasets.miniature.clutter import (
     study_corner,
     top_of,
 )
-from wsss.datasets.miniature.floorplan import Place, Plan, extent
-from wsss.datasets.miniature.furniture import carcase, chair, shelves, sofa, table
-from wsss.datasets.miniature.shapes import Mesh
-from wsss.datasets.miniature.textures import Number
+from wsss.datasets.miniature.rooms.floorplan import Place, Plan, extent
+from wsss.datasets.miniature.rooms.furniture import carcase, chair, shelves, sofa, table
 
 LIVING = (
     props.books,

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float32
 
-from wsss.datasets.miniature.textures import Color
+from wsss.datasets.miniature.engine.textures import Color
 
 _HALF = 1.6
 _BOUNCE = 0.3

@@ -2,8 +2,9 @@
 
 import numpy as np
 
-from wsss.datasets.miniature import fixtures, furniture, props
-from wsss.datasets.miniature.clutter import (
+from wsss.datasets.miniature.engine.shapes import Look, Mesh, join
+from wsss.datasets.miniature.rooms import fixtures, furniture, props
+from wsss.datasets.miniature.rooms.clutter import (
     Surface,
     carpet,
     lying_about,
@@ -13,10 +14,9 @@ from wsss.datasets.miniature.clutter import (
     study_corner,
     top_of,
 )
-from wsss.datasets.miniature.floorplan import Place, Plan, extent
-from wsss.datasets.miniature.furniture import carcase, chair, shelves, sofa, table
-from wsss.datasets.miniature.parts import PAINTS, WOODS, boxes, facing, legs, tint
-from wsss.datasets.miniature.shapes import Look, Mesh, join
+from wsss.datasets.miniature.rooms.floorplan import Place, Plan, extent
+from wsss.datasets.miniature.rooms.furniture import carcase, chair, shelves, sofa, table
+from wsss.datasets.miniature.rooms.parts import PAINTS, WOODS, boxes, facing, legs, tint
 
 COOKING = (
     props.bottle, props.cup, props.bowl, props.plate, props.kettle, props.box, props.bottle, props.paper, props.plant,

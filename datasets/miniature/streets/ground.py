@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from wsss.datasets.miniature import scenery
-from wsss.datasets.miniature.shapes import Look, circle, polygon, quads
-from wsss.datasets.miniature.street import Rng, World
+from wsss.datasets.miniature.engine.shapes import Look, circle, polygon, quads
+from wsss.datasets.miniature.streets import scenery
+from wsss.datasets.miniature.streets.street import Rng, World
 
 _LANE, _MARK = Look("lane marker", "marking"), Look("road marker", "marking")
 

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 import numpy as np
 from jaxtyping import Float
 
-from wsss.datasets.miniature.shapes import Look, Mesh, loft, quads
-from wsss.datasets.miniature.textures import Color, Interval, Number
+from wsss.datasets.miniature.engine.shapes import Look, Mesh, loft, quads
+from wsss.datasets.miniature.engine.textures import Color, Interval, Number
 
 Rng = np.random.Generator
 

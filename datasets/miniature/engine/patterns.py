@@ -3,7 +3,7 @@
 import cv2
 import numpy as np
 
-from wsss.datasets.miniature.textures import SIZE, Color, Number, Texture, blocks, flat, noise, paint
+from wsss.datasets.miniature.engine.textures import SIZE, Color, Number, Texture, blocks, flat, noise, paint
 
 Rng = np.random.Generator
 

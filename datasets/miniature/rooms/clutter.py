@@ -5,11 +5,12 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from wsss.datasets.miniature import fixtures, furniture, people, props
-from wsss.datasets.miniature.floorplan import Place, Plan, Rng, extent
-from wsss.datasets.miniature.parts import lying
-from wsss.datasets.miniature.shapes import Look, Mesh
-from wsss.datasets.miniature.textures import Interval, Number
+from wsss.datasets.miniature.engine.shapes import Look, Mesh
+from wsss.datasets.miniature.engine.textures import Interval, Number
+from wsss.datasets.miniature.rooms import fixtures, furniture, props
+from wsss.datasets.miniature.rooms.floorplan import Place, Plan, Rng, extent
+from wsss.datasets.miniature.rooms.parts import lying
+from wsss.datasets.miniature.streets import people
 
 
 @dataclass

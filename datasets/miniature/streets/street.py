@@ -9,10 +9,10 @@ from functools import cache
 import numpy as np
 
 from wsss.benchmark.randomness import stream
-from wsss.datasets.miniature import drive, people, scenery, vehicles
-from wsss.datasets.miniature.render import Light
-from wsss.datasets.miniature.shapes import Look, Mesh, quads
-from wsss.datasets.miniature.textures import Interval, Number
+from wsss.datasets.miniature.engine.render import Light
+from wsss.datasets.miniature.engine.shapes import Look, Mesh, quads
+from wsss.datasets.miniature.engine.textures import Interval, Number
+from wsss.datasets.miniature.streets import drive, people, scenery, vehicles
 
 Rng = np.random.Generator
 

@@ -4,14 +4,15 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from wsss.datasets.miniature import fixtures, scenery
-from wsss.datasets.miniature.floorplan import Plan, Rng
-from wsss.datasets.miniature.furniture import cloth
-from wsss.datasets.miniature.lamps import Lamp
-from wsss.datasets.miniature.parts import PAINTS, WOODS, boxes, tint
-from wsss.datasets.miniature.render import Light
-from wsss.datasets.miniature.shapes import Look, Mesh, join, quads
-from wsss.datasets.miniature.textures import Color
+from wsss.datasets.miniature.engine.lamps import Lamp
+from wsss.datasets.miniature.engine.render import Light
+from wsss.datasets.miniature.engine.shapes import Look, Mesh, join, quads
+from wsss.datasets.miniature.engine.textures import Color
+from wsss.datasets.miniature.rooms import fixtures
+from wsss.datasets.miniature.rooms.floorplan import Plan, Rng
+from wsss.datasets.miniature.rooms.furniture import cloth
+from wsss.datasets.miniature.rooms.parts import PAINTS, WOODS, boxes, tint
+from wsss.datasets.miniature.streets import scenery
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,1 @@
+"""Surfaces, materials and light; cameras and laser scanners by ray casting."""

@@ -1,0 +1,1 @@
+"""Procedural furnished rooms, and how an observer walks through them."""

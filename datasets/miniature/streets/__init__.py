@@ -1,0 +1,1 @@
+"""Procedural streets with their traffic, and how an observer drives through them."""
