@@ -155,12 +155,12 @@ def _complete(
     config: Any,
 ) -> Run:
     """Add to a run what can be known of it: the reason to skip it, or its specification and folder."""
+    cell = run.cell
+    if reason := _impossible(run.method, discovery.dataset(cell.dataset), cell.labels, run.column.network):
+        return replace(run, cell=replace(cell, skip=reason))
     if isinstance(dataset, BenchmarkError):
         to_be_built = run.suite.data == "miniature" and isinstance(dataset, DatasetMissing)
         return run if to_be_built else replace(run, obstacle=dataset)
-    cell = run.cell
-    if reason := _impossible(run.method, dataset, cell.labels, run.column.network):
-        return replace(run, cell=replace(cell, skip=reason))
     spec = RunSpec(
         dataset=cell.dataset, data=run.suite.data, labels=cell.labels, method=cell.method, seed=cell.seed,
         train=run.column.train, network=run.column.network, evaluate=run.column.evaluate,
@@ -192,7 +192,7 @@ def _initial_weights(network: NetworkConfig, classes: int, seed: int) -> str:
     return weights.digest(image_network(network, classes, seed))
 
 
-def _impossible(method: type[Method], dataset: Dataset, kind: LabelKind, network: NetworkConfig) -> str | None:
+def _impossible(method: type[Method], dataset: type[Dataset], kind: LabelKind, network: NetworkConfig) -> str | None:
     """Why a run cannot exist, as tables print it; None if it can."""
     if kind != "full" and kind not in dataset.labels:
         return f"{dataset.title} has no {kind}"

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Literal, get_args
 
 import numpy as np
-from jaxtyping import Float, Int32, UInt8
+from jaxtyping import Float, Float32, Float64, Int32, UInt8
 
 IGNORE = 255
 """The label of a pixel that nobody annotated, or that belongs to no class."""
@@ -119,13 +119,28 @@ class Sweep:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PointCloud:
-    """The points of one scene, in its world frame."""
+    """The points of one scene, sorted by frame, so that the points of a view are neighbours.
 
-    xyz: Float[np.ndarray, "n 3"]
+    A scene may have tens of millions: the arrays are often memory maps, and float32 is enough because ``origin`` takes
+    the distance from the world's own origin out of them.
+    """
+
+    xyz: Float32[np.ndarray, "n 3"]
+    """World axes, relative to ``origin``; metres where ``metric``."""
     rgb: UInt8[np.ndarray, "n 3"]
-    confidence: Float[np.ndarray, " n"]
+    confidence: Float32[np.ndarray, " n"]
     """Positive, in the provider's own scale; only ratios may matter. 1 for a sensor."""
     frame: Int32[np.ndarray, " n"]
-    """Index into ``Scene.frames`` of the view that saw the point, -1 if none did."""
+    """Index into ``Scene.frames`` of the view that saw the point, in rising order; -1, first, if none did."""
     pixel: Int32[np.ndarray, "n 2"]
     """(row, column) in that frame, -1 if none."""
+    origin: Float64[np.ndarray, "3"]
+    """Where xyz is zero, in the scene's world."""
+    up: Float64[np.ndarray, "3"]
+    """Unit vector against gravity, in world axes."""
+    metric: bool
+    """Whether lengths are metres; a reconstruction from images alone cannot know."""
+
+    def view(self, frame: int) -> slice:
+        """The rows of the points that a frame saw."""
+        return slice(*np.searchsorted(self.frame, (frame, frame + 1)).tolist())
