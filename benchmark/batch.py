@@ -25,7 +25,7 @@ class Points:
 
     def to(self, device: torch.device) -> "Points":
         """The same points on a device."""
-        return _map(self, lambda column: column.to(device))
+        return _map(self, lambda column: column.to(device, non_blocking=True))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,8 +46,7 @@ class Batch:
 
     def to(self, device: torch.device) -> "Batch":
         """The same batch on a device."""
-        moved = _map(self, lambda tensor: tensor.to(device, non_blocking=True))
-        return replace(moved, points=None if self.points is None else self.points.to(device))
+        return _map(self, lambda tensor: tensor.to(device, non_blocking=True))
 
     def pin_memory(self) -> "Batch":
         """The same batch in page-locked memory; DataLoader asks for it by this name."""
@@ -62,5 +61,8 @@ _Table = TypeVar("_Table", Batch, Points)
 
 
 def _map(table: _Table, change: Callable[[Tensor], Tensor]) -> _Table:
+    """The table with every tensor changed, those of the table inside it too."""
     columns = {field.name: getattr(table, field.name) for field in fields(table)}
-    return replace(table, **{name: change(value) for name, value in columns.items() if isinstance(value, Tensor)})
+    tensors = {name: change(value) for name, value in columns.items() if isinstance(value, Tensor)}
+    tables = {name: _map(value, change) for name, value in columns.items() if isinstance(value, Points)}
+    return replace(table, **tensors, **tables)

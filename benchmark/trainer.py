@@ -31,7 +31,7 @@ class NonFiniteLoss(BenchmarkError):
     def __init__(self, names: list[str], step: int) -> None:
         self.step = step
         super().__init__(
-            f"loss term {', '.join(names) or 'total'} is not finite at step {step}: lower --train.lr, raise "
+            f"loss term {', '.join(names) or 'total'} is not finite at step {step}: lower --train.lr or "
             f"--train.clip, or use --train.precision 32-true; the last checkpoint is kept"
         )
 

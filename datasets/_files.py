@@ -32,7 +32,7 @@ def _opened(path: Path) -> Iterator[Image.Image]:
         raise DatasetError(f"{path} does not exist; its archive is unpacked incompletely: unpack it again") from error
     except UnidentifiedImageError as error:
         raise DatasetError(f"{path} is not an image; download and unpack its archive again") from error
-    except (OSError, SyntaxError, ValueError) as error:
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise DatasetError(f"{path} cannot be decoded ({error}); download and unpack its archive again") from error
 
 
@@ -142,11 +142,11 @@ def number(path: Path, values: Any, *fields: str) -> float:
 
 
 def listing(folder: Path) -> list[str]:
-    """Sorted names in a folder, by one directory scan; none where the folder is absent."""
+    """Sorted names in a folder, by one directory scan, without hidden ones; none where it is absent or a file."""
     try:
         with os.scandir(folder) as entries:
-            return sorted(entry.name for entry in entries)
-    except FileNotFoundError:
+            return sorted(entry.name for entry in entries if not entry.name.startswith("."))
+    except (FileNotFoundError, NotADirectoryError):
         return []
 
 

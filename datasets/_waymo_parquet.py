@@ -98,6 +98,8 @@ def _reading(path: Path) -> Iterator[None]:
     with reading(path):
         try:
             yield
+        except MemoryError:  # one of pyarrow's is both
+            raise
         except pa.ArrowException as error:
             raise ValueError(str(error)) from error
 
@@ -121,8 +123,10 @@ def _columns(file: pq.ParquetFile, columns: list[str], group: int | None) -> pa.
 
 
 def _place(file: pq.ParquetFile, segment: str, keys: tuple[str, ...]) -> Place:
-    """Where the row of every key stands."""
+    """Where the row of every key stands; an empty table may lack its columns."""
     place: Place = {}
+    if not file.metadata.num_rows:
+        return place
     for group in range(file.metadata.num_row_groups):
         table = _columns(file, [SEGMENT, *keys], group)
         if strange := set(table.column(SEGMENT).to_pylist()) - {segment}:

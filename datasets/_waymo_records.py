@@ -162,7 +162,12 @@ def reading(path: Path) -> Iterator[None]:
         yield
     except FileNotFoundError as error:
         raise DatasetError(f"{path} does not exist; {again}") from error
-    except (OSError, ValueError, ArithmeticError, MemoryError, SyntaxError, struct.error, zlib.error) as error:
+    except MemoryError as error:
+        smaller = " or rewrite it in smaller row groups" if part else ""
+        raise DatasetError(
+            f"{path} needs more memory than there is; {again} if it is damaged, else free memory{smaller}"
+        ) from error
+    except (OSError, ValueError, ArithmeticError, SyntaxError, struct.error, zlib.error) as error:
         text = " ".join(str(error).split())[:200]
         raise DatasetError(f"{path} is damaged or incomplete ({text}); {again}") from error
     except DecompressionBombError as error:

@@ -44,7 +44,8 @@ class Parquet:
         )
         self._calibration = Component("camera_calibration", "CameraCalibrationComponent", (CAMERA,), ())
         self._vehicle = Component("vehicle_pose", "VehiclePoseComponent", (TIME,), ("world_from_vehicle.transform",))
-        self._lidar = Component("lidar", "LiDARComponent", (TIME, LASER), range_images)
+        self._lidar = Component("lidar", "LiDARComponent", (TIME, LASER), range_images[:2])
+        self._lidar_second = Component("lidar", "LiDARComponent", (TIME, LASER), range_images[2:])
         self._lidar_pose = Component("lidar_pose", "LiDARPoseComponent", (TIME, LASER), range_images[:2])
         self._lidar_calibration = Component("lidar_calibration", "LiDARCalibrationComponent", (LASER,), ())
 
@@ -52,16 +53,16 @@ class Parquet:
         return type(self), ()
 
     def index(self, folder: Path) -> Index:
-        """See ``Release``; reads key columns alone, and those of images only where a segment is labelled."""
+        """See ``Release``; reads key columns alone, and those of images only where a segment is labelled.
+
+        A segment without labels has a file of labels without rows, or none.
+        """
         images, labels = (
             {Path(name).stem for name in listing(folder / tag) if name.endswith(".parquet")}
             for tag in (self._image.tag, self._label.tag)
         )
-        for segment in sorted(images - labels):
-            with reading(self._label.path(folder, segment)):
-                raise FileNotFoundError
         paths = [self._label.path(folder, segment) for segment in sorted(labels)]
-        paths += [self._image.path(folder, segment) for segment in sorted(images)]
+        paths += [self._image.path(folder, segment) for segment in sorted(images & labels)]
         return cached(f"waymo-v2-{folder.name}", paths, lambda: self._index(folder, sorted(labels)))
 
     def _index(self, folder: Path, segments: list[str]) -> Index:
@@ -170,8 +171,12 @@ class Parquet:
         row = self._lidar.row(key.folder, key.segment, (key.time, laser))
         with reading(self._lidar.path(key.folder, key.segment)):
             returns = [grid(row, "range_image_return1", 4)]
-            if second and row["range_image_return2.values"] is not None and len(row["range_image_return2.values"]):
-                returns.append(grid(row, "range_image_return2", 4))
+        if second:
+            row = self._lidar_second.row(key.folder, key.segment, (key.time, laser))
+            with reading(self._lidar.path(key.folder, key.segment)):
+                values = row["range_image_return2.values"]
+                if values is not None and len(values):
+                    returns.append(grid(row, "range_image_return2", 4))
         poses = None
         if laser == TOP:
             row = self._lidar_pose.row(key.folder, key.segment, (key.time, laser))

@@ -117,7 +117,7 @@ kitti360/
         """Pieces of the drives; the test split is not offered because its annotation is not public.
 
         Raises:
-                DatasetError: A list is damaged, or one of its frames lacks its image or annotation.
+            DatasetError: A list is damaged, or one of its frames lacks its image or annotation.
         """
         if split not in SIDES:
             raise UsageError(f"KITTI-360 has no split {split!r} with public annotation; use train or val")

@@ -18,7 +18,7 @@ import numpy as np
 from jaxtyping import Int32, UInt8, UInt16
 
 from wsss.benchmark.dataset import Dataset, DatasetMissing
-from wsss.benchmark.errors import UsageError, unknown_name
+from wsss.benchmark.errors import DatasetError, UsageError, unknown_name
 from wsss.benchmark.types import WEAK_KINDS, Camera, Classes, Frame, Scene, Split, Sweep, WeakKind
 from wsss.datasets._waymo_geometry import camera, top_position, world_points
 from wsss.datasets._waymo_labels import (
@@ -45,8 +45,8 @@ Version = Literal["v1", "v2"]
 class Waymo(Dataset):
     """Waymo Open; one scene per segment that has an annotated image, all its frames labelled or not.
 
-    Segments without any 2D label (102 of 798 in training, 182 of 202 in validation) are left out. Both releases give
-    the same frames, images, labels, cameras and sweeps.
+    Segments without any 2D label (102 of 798 in training, 182 of 202 in validation) are left out; in release 2.0 they
+    have an empty file of labels, or none. Both releases give the same frames, images, labels, cameras and sweeps.
 
     Args:
         root: Folder with ``training`` and ``validation``.
@@ -205,6 +205,11 @@ or
         chosen = np.isin(index["camera"], list(self._cameras))
         index = {name: column if name == "segments" else column[chosen] for name, column in index.items()}
         with_labels = np.unique(index["segment"][index["labelled"]]).tolist()
+        if not with_labels:
+            raise DatasetError(
+                f"{folder} has no image with a 2D label; download release 1.4.2 or later, or component "
+                f"camera_segmentation of {folder.name}"
+            )
         return tuple(self._scene(release, folder, index, number) for number in with_labels)
 
     def _scene(self, release: Version, folder: Path, index: Mapping[str, np.ndarray], number: int) -> Scene:

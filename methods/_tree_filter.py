@@ -52,20 +52,18 @@ def tree_filter(
         The filtered signal, float32 or float64.
 
     Raises:
-        UsageError: ``sigma`` is not positive, or the shapes or devices do not fit together.
+        UsageError: ``sigma`` is not positive, or images, sizes or devices do not fit together.
         BenchmarkError: The guide holds NaN where it is valid.
     """
-    size = (x.shape[-2], x.shape[-1])
+    algorithm = algorithm or ("sweeps" if x.device.type == "cpu" else "doubling")
     if not sigma > 0:
         raise UsageError(f"tree filter: sigma must be positive, not {sigma}")
-    if guide.shape[-2:] != size or (tree is not None and tree.shape[-1] != size[0] * size[1]):
-        raise UsageError(f"tree filter: guide and tree must have the size of the signal, {size[0]} x {size[1]}")
-    algorithm = algorithm or ("sweeps" if x.device.type == "cpu" else "doubling")
     if algorithm == "sweeps" and x.device.type != "cpu":
         raise UsageError(f"tree filter: sweeps run on a CPU alone, the signal is on {x.device}; use doubling")
+    _check_fit(x, guide, valid, tree)
     distances = grid_distances(guide, valid)
     if tree is None:
-        tree = tree_of_distances(distances, size)
+        tree = tree_of_distances(distances, (x.shape[-2], x.shape[-1]))
     lengths = F.pad(distances, (0, 1), value=torch.inf).gather(1, tree[:, 2].long())  # nothing flows out of the root
     signal = _at_least_float32(x)
     weight = torch.exp(lengths / -sigma).to(signal.dtype)
@@ -114,8 +112,8 @@ def tree_of_distances(distances: Float[Tensor, "b e"], size: tuple[int, int], ro
     shape = np.array([(*size, root)] * images, np.int32).reshape(images, 3)
     if not all(kernels.each_image(kernels.span, images, on_host, shape, tree[:, 0], tree[:, 1], tree[:, 2])):
         raise BenchmarkError(
-            "tree filter: the guide holds NaN, so training has diverged: lower --train.lr, raise --train.clip, or use "
-            "--train.precision 32-true"
+            "tree filter: the guide holds NaN; where it is made of features training has diverged: lower --train.lr or "
+            "--train.clip, or use --train.precision 32-true"
         )
     return torch.from_numpy(tree).to(distances.device)
 
@@ -133,6 +131,21 @@ def grid_distances(guide: Float[Tensor, "b d h w"], valid: Bool[Tensor, "b h w"]
         return distances
     whole = torch.cat([(valid[:, :-1] & valid[:, 1:]).flatten(1), (valid[..., :-1] & valid[..., 1:]).flatten(1)], 1)
     return distances.masked_fill(~whole, torch.inf)
+
+
+def _check_fit(x: Tensor, guide: Tensor, valid: Tensor | None, tree: Tensor | None) -> None:
+    images, _, height, width = x.shape
+    fitting = {
+        "guide": (guide, (images, guide.shape[1], height, width)),
+        "valid": (valid, (images, height, width)),
+        "tree": (tree, (images, 3, height * width)),
+    }
+    for name, (given, shape) in fitting.items():
+        if given is not None and (given.shape != shape or given.device != x.device):
+            raise UsageError(
+                f"tree filter: the {name} must be {shape} on {x.device}, as the signal is {tuple(x.shape)}, "
+                f"not {tuple(given.shape)} on {given.device}"
+            )
 
 
 def _at_least_float32(x: Tensor) -> Tensor:

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int32
 from torch import Tensor
 
-from wsss.benchmark import Batch
+from wsss.benchmark import IGNORE, Batch
 from wsss.methods._tree_filter import spanning_tree
 
 
@@ -26,18 +26,26 @@ class LowTree:
 
     def __call__(self, batch: Batch) -> Int32[Tensor, "b 3 n"]:
         """The minimum spanning tree of every weak view, which no colour jitter has touched."""
-        guide, taking_part = self.guide(batch)
-        return spanning_tree(guide, taking_part)
+        return spanning_tree(self.colours(batch), self.taking_part(batch))
 
-    def guide(self, batch: Batch) -> tuple[Float[Tensor, "b 3 h w"], Bool[Tensor, "b h w"]]:
-        """RGB in [0, 1] on the grid of the logits, bilinear, and which of its pixels take part."""
-        below, right = (-side % self.multiple for side in batch.image.shape[-2:])
-        image = F.pad(batch.image, (0, right, 0, below), mode="replicate")
+    def colours(self, batch: Batch) -> Float[Tensor, "b 3 h w"]:
+        """RGB in [0, 1] on the grid of the logits, bilinear."""
+        image = F.pad(batch.image, self._padding(batch), mode="replicate")
         size = [side // self.stride for side in image.shape[-2:]]
-        guide = F.interpolate(image, size, mode="bilinear", align_corners=False)
-        return guide, self.on_grid(batch.valid) | self.void
+        return F.interpolate(image, size, mode="bilinear", align_corners=False)
 
-    def on_grid(self, mask: Bool[Tensor, "b H W"]) -> Bool[Tensor, "b h w"]:
+    def taking_part(self, batch: Batch) -> Bool[Tensor, "b h w"]:
+        """Which pixels of the grid have a place in the trees."""
+        return self._on_grid(batch.valid, batch) | self.void
+
+    def unlabelled(self, batch: Batch) -> Bool[Tensor, "b h w"]:
+        """Which of the pixels that take part have no label; none where the network pads."""
+        return self._on_grid(batch.labels == IGNORE, batch) & self.taking_part(batch)
+
+    def _on_grid(self, mask: Bool[Tensor, "b H W"], batch: Batch) -> Bool[Tensor, "b h w"]:
         """A mask on the grid of the logits, nearest; False where the network pads."""
-        below, right = (-side % self.multiple for side in mask.shape[-2:])
-        return F.pad(mask, (0, right, 0, below))[:, :: self.stride, :: self.stride]
+        return F.pad(mask, self._padding(batch))[:, :: self.stride, :: self.stride]
+
+    def _padding(self, batch: Batch) -> tuple[int, int, int, int]:
+        below, right = (-side % self.multiple for side in batch.image.shape[-2:])
+        return 0, right, 0, below

@@ -66,7 +66,7 @@ class GatedCRF(Partial):
     """
 
     title = "Gated CRF"
-    paper = "Obukhov et al., Gated CRF Loss for Weakly Supervised Semantic Image Segmentation, 2019"
+    paper = "Obukhov et al., Gated CRF Loss for Weakly Supervised Semantic Image Segmentation, arXiv 2019"
     url = "https://arxiv.org/abs/1906.04651"
     Config = Config
 
@@ -82,17 +82,15 @@ class GatedCRF(Partial):
         """Mean energy of a receiving cell, on the grid of the configured stride."""
         (rows, columns), stride = prediction.padded, self.config.stride
         grid = (math.ceil(rows / stride), math.ceil(columns / stride))
-        padding = (0, columns - prediction.size[1], 0, rows - prediction.size[0])
 
         def touched(mask: Bool[Tensor, "b h w"], outside: bool) -> Bool[Tensor, "b y x"]:
             """Cells with at least one pixel of the mask."""
-            padded = F.pad(mask[:, None].float(), padding, value=float(outside))
-            return F.adaptive_max_pool2d(padded, grid)[:, 0] > 0
+            return F.adaptive_max_pool2d(prediction.pad(mask[:, None].float(), float(outside)), grid)[:, 0] > 0
 
         senders = receivers = ~touched(~batch.valid, outside=True)
         if self.config.receivers == "unlabelled":
             receivers = senders & ~touched(batch.labels != IGNORE, outside=False)
-        colours = F.adaptive_avg_pool2d(F.pad(batch.image, padding), grid).float()
+        colours = F.adaptive_avg_pool2d(prediction.pad(batch.image, 0.0), grid).float()
         colours = colours / colours.new_tensor(IMAGENET[1]).view(1, 3, 1, 1)
         logits = _resize(prediction.low.float(), grid)
         return gated_crf(logits.softmax(1), colours, senders, receivers, self.config)

@@ -41,8 +41,10 @@ class Config:
 
 PAPER = Config(weight=1.2 / 4)
 """The paper averages over the stages where the released code sums."""
-POINTS = Config(weight=0.2)
-"""The paper's weight for point labels."""
+PAPER_POINTS = Config(weight=0.2 / 4)
+"""The paper's weight for point labels, averaged in the same way."""
+EPSILON = 1e-6
+"""The least divisor: shares may be 0, and below this a gradient could overflow."""
 
 
 class SASFormer(Partial):
@@ -74,13 +76,11 @@ class SASFormer(Partial):
 
     def affinity(self, prediction: Prediction, attention: Sequence[Attention], batch: Batch) -> Float[Tensor, ""]:
         """Sum over stages of the mean L1 distance between spread prediction and prediction on unlabelled queries."""
-        rows, columns = prediction.padded
-        padding = (0, columns - prediction.size[1], 0, rows - prediction.size[0])
         grid = (prediction.low.shape[-2], prediction.low.shape[-1])
         # A cell of the decoder is used if all of its pixels are valid, and counts as much as is unlabelled of it.
-        invalid = F.pad((~batch.valid[:, None]).float(), padding, value=1.0)
+        invalid = prediction.pad((~batch.valid[:, None]).float(), 1.0)
         valid = (F.adaptive_max_pool2d(invalid, grid) == 0).float()
-        unlabelled = F.pad((batch.labels[:, None] == IGNORE).float(), padding)
+        unlabelled = prediction.pad((batch.labels[:, None] == IGNORE).float(), 0.0)
         wanted = valid * F.adaptive_avg_pool2d(unlabelled, grid)
 
         logits = prediction.low.float()
@@ -92,7 +92,7 @@ class SASFormer(Partial):
                 spread = attended(stage.weights.float(), there, share)
                 distance = self.distance(spread.detach() if self.config.detach else spread, here)
                 weights = F.adaptive_avg_pool2d(wanted, stage.queries).flatten(1)
-                total = total + (distance * weights).sum() / weights.sum().clamp(min=torch.finfo(weights.dtype).tiny)
+                total = total + (distance * weights).sum() / weights.sum().clamp(min=EPSILON)
         return total
 
     def distance(self, spread: Float[Tensor, "b q c"], here: Float[Tensor, "b q c"]) -> Float[Tensor, "b q"]:
@@ -107,7 +107,7 @@ def probabilities(
 ) -> tuple[Float[Tensor, "b n c"], Float[Tensor, "b n"]]:
     """Softmax of the mean logits over the valid part of each cell of ``grid``, and how large a part that is."""
     share = F.adaptive_avg_pool2d(valid, grid)
-    mean = F.adaptive_avg_pool2d(logits * valid, grid) / share.clamp(min=torch.finfo(share.dtype).tiny)
+    mean = F.adaptive_avg_pool2d(logits * valid, grid) / share.clamp(min=EPSILON)
     return mean.flatten(2).transpose(1, 2).softmax(-1), share.flatten(1)
 
 
@@ -116,4 +116,4 @@ def attended(
 ) -> Float[Tensor, "b q c"]:
     """Mean of the values under attention, in which a key counts as much as is valid of it."""
     total = weights @ share[..., None]
-    return weights @ (values * share[..., None]) / total.clamp(min=torch.finfo(total.dtype).tiny)
+    return weights @ (values * share[..., None]) / total.clamp(min=EPSILON)

@@ -10,10 +10,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 from torch import Tensor, nn
 
-from wsss.benchmark import IGNORE, Batch, Task, UsageError
+from wsss.benchmark import Batch, Task, UsageError
 from wsss.benchmark.batch import Preparation
 from wsss.benchmark.networks import Prediction
 from wsss.methods._tree_filter import tree_filter
@@ -84,35 +84,26 @@ class TEL(Partial):
     def tree_energy(self, prediction: Prediction, batch: Batch) -> Float[Tensor, ""]:
         """Distance of the probabilities to what both filters make of them, at the stride of the logits.
 
-        The sum over classes of absolute differences, averaged over the unlabelled pixels of the batch.
+        The sum over classes of absolute differences, averaged over the unlabelled pixels of the batch; 0 without such.
         """
         probabilities = prediction.low.float().softmax(1)
         smooth = self.propagate(probabilities, prediction.features, batch)
         if self.config.detach:
             smooth = smooth.detach()
-        unlabelled = self.low_tree.on_grid(batch.labels == IGNORE) & self.low_tree.guide(batch)[1]
-        return mean_distance(probabilities, smooth, unlabelled)
+        unlabelled = self.low_tree.unlabelled(batch)
+        return ((probabilities - smooth).abs().sum(1) * unlabelled).sum() / unlabelled.sum().clamp(min=1)
 
     def propagate(
         self, x: Float[Tensor, "b c h w"], features: Float[Tensor, "b d h w"] | None, batch: Batch
     ) -> Float[Tensor, "b c h w"]:
         """Filter ``x``, on the grid of the logits, along the tree of the colours, then that of the features if any."""
-        guide, taking_part = self.low_tree.guide(batch)
-        tree = self.low_tree(batch) if batch.prepared is None else batch.prepared
-        smooth = tree_filter(x, guide, self.config.sigma, valid=taking_part, tree=tree)
+        colours, taking_part = self.low_tree.colours(batch), self.low_tree.taking_part(batch)
+        smooth = tree_filter(x, colours, self.config.sigma, valid=taking_part, tree=batch.prepared)
         if self.branch is None or features is None:
             return smooth
         # Batch statistics must not depend on what the network makes of pixels that take no part.
         learned = self.branch(features.masked_fill(~taking_part[:, None], 0))
         return tree_filter(smooth, learned, self.config.feature_sigma, valid=taking_part)
-
-
-def mean_distance(
-    probabilities: Float[Tensor, "b c h w"], smooth: Float[Tensor, "b c h w"], where: Bool[Tensor, "b h w"]
-) -> Float[Tensor, ""]:
-    """Sum over classes of absolute differences, averaged over ``where``; 0, not NaN, where that is empty."""
-    per_pixel = (probabilities - smooth).abs().sum(1)
-    return (per_pixel * where).sum() / where.sum().clamp(min=1)
 
 
 def _branch(classifier: Tensor | nn.Module, width: int) -> nn.Sequential:

@@ -22,6 +22,7 @@ from wsss.benchmark.dataset import DatasetMissing
 from wsss.benchmark.errors import DatasetError, Unsupported, UsageError
 from wsss.benchmark.geometry.cameras import project
 from wsss.benchmark.types import IGNORE
+from wsss.datasets._files import read_image
 from wsss.datasets.cityscapes import DEFINED_IDS, TABLE, THINGS, Cityscapes
 from wsss.datasets.miniature.files import read_truth
 
@@ -40,6 +41,44 @@ def test_the_table_is_the_official_one():
     assert [(label.id, label.name, label.color) for label in rows] == list(TABLE)
     assert {label.name for label in rows if label.hasInstances} == THINGS
     assert {label.id for label in official if label.id >= 0} == DEFINED_IDS
+
+
+def test_files_hold_ids_and_not_train_ids(tmp_path):
+    root = write_cityscapes(tmp_path)
+    ids = np.arange(SIZE[0] * SIZE[1]).reshape(SIZE).astype(np.uint8)
+    write_png(root / "gtFine" / f"{ULM}_gtFine_labelIds.png", ids)
+    write_png(root / "gtFine" / f"{ULM}_gtFine_labelTrainIds.png", ids)  # of the official tool; not read
+    dataset, _, frame = open_first(root)
+    published = {
+        7: 0, 8: 1, 11: 2, 12: 3, 13: 4, 17: 5, 19: 6, 20: 7, 21: 8, 22: 9, 23: 10, 24: 11, 25: 12, 26: 13, 27: 14,
+        28: 15, 31: 16, 32: 17, 33: 18,
+    }  # fmt: skip
+    dense = np.asarray(dataset.dense(frame))
+    found = [set(dense[ids == id].tolist()) for id in range(256)]
+    assert found == [{published.get(id, IGNORE)} for id in range(256)], "every other id is ignored"
+
+
+def test_it_has_stereo_and_no_lidar():
+    assert "stereo" in Cityscapes.sources and not Cityscapes.sources & {"lidar", "depth"}
+
+
+def test_hidden_files_and_files_among_the_cities_are_passed_over(tmp_path):
+    root = write_cityscapes(tmp_path)
+    for path in (
+        "train/.DS_Store",
+        "train/README",
+        "train/ulm/.DS_Store",
+        "train/ulm/._ulm_000000_000019_leftImg8bit.png",
+    ):
+        write_text(root / "leftImg8bit" / path, "not ours")
+    assert len(Cityscapes(root).scenes("train")) == 2
+
+
+def test_an_image_of_absurd_size_is_named(tmp_path):
+    path = tmp_path / "absurd.ppm"
+    path.write_bytes(b"P6\n64000 48000\n255\n")
+    with pytest.raises(DatasetError, match=r"absurd\.ppm cannot be decoded .*exceeds limit"):
+        read_image(path)
 
 
 def test_scenes_are_the_annotated_images_in_order(tmp_path):

@@ -181,6 +181,18 @@ def test_image_and_annotation_are_read_as_stored(whole):
     assert np.all(names[ids == 37] == "pole")
 
 
+def test_files_hold_ids_and_neither_kitti_ids_nor_train_ids(root):
+    published = {
+        7: 0, 8: 1, 11: 2, 34: 2, 12: 3, 13: 4, 35: 4, 17: 5, 37: 5, 19: 6, 20: 7, 21: 8, 22: 9, 24: 10, 26: 11,
+        27: 12, 32: 13, 33: 14, 23: 15,
+    }  # fmt: skip
+    ids = np.arange(256, dtype=np.uint8)[np.arange(SIZE[0] * SIZE[1]).reshape(SIZE) % 256]
+    write_png(root / ANNOTATIONS / "semantic/0000000250.png", ids)
+    dataset = Kitti360(root)
+    dense = dense_of(dataset, frame_of(dataset, 250))
+    assert [dense[ids == id].max() for id in range(256)] == [published.get(id, IGNORE) for id in range(256)]
+
+
 def test_every_other_id_is_ignored(root):
     """The lookup table defaults to 255, so that the license plate's -1, rider, bus and unknown ids all become it."""
     ids = np.arange(256, dtype=np.uint8)[np.arange(SIZE[0] * SIZE[1]).reshape(SIZE) % 256]

@@ -23,6 +23,14 @@ def test_logits_have_the_size_of_the_image(size):
     assert prediction.low.shape[1] == 5 and prediction.features.shape[-2:] == prediction.low.shape[-2:]
 
 
+def test_maps_are_padded_as_the_image_was():
+    with torch.no_grad():
+        prediction = image_network(NETWORK, 4, 0).eval()(torch.rand(1, 3, 50, 71))
+    padded = prediction.pad(torch.zeros(1, 2, 50, 71), 1.0)
+    assert padded.shape == (1, 2, 64, 96) == (1, 2, *prediction.padded)
+    assert not padded[..., :50, :71].any() and int(padded.sum()) == 2 * (64 * 96 - 50 * 71)
+
+
 @pytest.mark.parametrize("architecture", ["Unet", "DeepLabV3Plus", "Segformer"])
 def test_other_architectures_fit(architecture):
     network = image_network(replace(NETWORK, architecture=architecture), 4, 0).eval()
@@ -148,6 +156,16 @@ def test_attending_leaves_nothing_behind():
         network.attend(torch.rand(1, 3, 64, 64, device="meta"))
     network.attend(torch.rand(2, 3, 64, 64))
     assert not [name for name, module in network.named_modules() if module._forward_pre_hooks]
+
+
+def test_attention_that_is_not_computed_is_an_error():
+    """As by a fused kernel, of which a hook sees nothing."""
+    network = image_network(TRANSFORMER, 4, 0)
+    for name, module in network.encoder.named_modules():
+        if name.endswith(".attn"):
+            module.forward = lambda x, *size: x
+    with pytest.raises(Unsupported, match=r"install the one in constraints\.txt"):
+        network.attend(torch.rand(2, 3, 64, 64))
 
 
 @pytest.mark.parametrize("encoder", ["resnet18", "tu-tf_efficientnet_lite0", "no_such_encoder"])

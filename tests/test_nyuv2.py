@@ -32,8 +32,9 @@ from nyuv2_tree import (
 from scipy.io import loadmat, savemat
 
 from wsss.benchmark.dataset import DatasetMissing
-from wsss.benchmark.errors import BenchmarkError, DatasetError, UsageError
+from wsss.benchmark.errors import BenchmarkError, DatasetError, Unsupported, UsageError
 from wsss.benchmark.types import IGNORE
+from wsss.datasets import _index
 from wsss.datasets import _matlab5 as matlab5
 from wsss.datasets import _nyuv2_toolbox as toolbox
 from wsss.datasets._files import read_image
@@ -44,11 +45,10 @@ MAT = "nyu_depth_v2_labeled.mat"
 
 
 @pytest.fixture(autouse=True)
-def elsewhere(tmp_path, monkeypatch):
-    """The index is kept below the working folder."""
-    folder = tmp_path / "workplace"
-    folder.mkdir()
-    monkeypatch.chdir(folder)
+def index(tmp_path, monkeypatch):
+    """Where the index is kept: for every test anew."""
+    monkeypatch.setattr(_index, "FOLDER", tmp_path / "index")
+    return tmp_path / "index"
 
 
 @pytest.fixture
@@ -58,6 +58,12 @@ def root(tmp_path):
 
 def scene_of(dataset, room):
     return next(s for split in ("train", "val") for s in dataset.scenes(split) if s.id == room)
+
+
+def seconds_in(frame):
+    time = toolbox.seconds(frame.image.stem)
+    assert time is not None
+    return time
 
 
 def labelled_of(dataset, number):
@@ -109,6 +115,22 @@ def test_labels_become_train_ids_and_unlabelled_is_ignored(root):
     assert np.all(dense[fine == 4] == 39), "otherprop is the last class and not cut off"
 
 
+def test_video_frames_have_no_labels(root):
+    dataset = NYUv2(root)
+    frame = next(frame for frame in scene_of(dataset, "office_0002").frames if not frame.labelled)
+    assert dataset.dense(frame) is None and dataset.instances(frame) is None
+    with pytest.raises(Unsupported, match=frame.id):
+        dataset.weak(frame, "points", 0)
+
+
+def test_instance_ids_of_high_labels_do_not_overflow(root):
+    for field, value in (("labels", 894), ("instances", 255)):
+        replaced(field, lambda values, value=value: np.full_like(values, value))(root)
+    dataset = NYUv2(root)
+    found = dataset.instances(labelled_of(dataset, 1))
+    assert found is not None and set(found.ravel()) == {256 * 894 + 255}
+
+
 def test_labels_beyond_the_names_are_counted(root):
     dataset = NYUv2(root)
     assert dataset.unknown_ids(labelled_of(dataset, 1)) == {99: 16}
@@ -136,6 +158,20 @@ def test_scenes_hold_labelled_frames_and_the_video_around_in_order_of_time(root)
     assert [frame.id for frame in bedroom.frames if frame.labelled] == ["0002", "0004"]
     assert times[[frame.id for frame in bedroom.frames].index("0004")] == pytest.approx(0.8, abs=1e-5)
     assert all(frame.image.suffix == (".mat" if frame.labelled else ".ppm") for frame in bedroom.frames)
+
+
+def test_a_room_on_both_sides_of_the_split_is_a_scene_on_each(root):
+    write_lists(root, train=(1, 3, 2), test=(4,))
+    dataset = NYUv2(root)
+    assert [scene.id for scene in dataset.scenes("train")] == ["bedroom_0001a-train", "kitchen_0003", "office_0002"]
+    assert [scene.id for scene in dataset.scenes("val")] == ["bedroom_0001a-val"]
+    train, val = scene_of(dataset, "bedroom_0001a-train"), scene_of(dataset, "bedroom_0001a-val")
+    assert [[f.id for f in scene.frames if f.labelled] for scene in (train, val)] == [["0002"], ["0004"]]
+    shared = {frame.id for frame in train.frames} & {frame.id for frame in val.frames}
+    assert not shared and len(train.frames) + len(val.frames) == 12
+    middle = (LABELLED[1][1] + LABELLED[3][1]) / 2 + START
+    assert all(seconds_in(frame) <= middle + 1e-4 for frame in train.frames if not frame.labelled)
+    assert all(seconds_in(frame) >= middle - 1e-4 for frame in val.frames if not frame.labelled)
 
 
 def test_the_raw_picture_of_a_labelled_frame_is_not_given_twice(root):
@@ -337,10 +373,11 @@ def test_the_depth_image_known_to_be_bad_is_left_out(tmp_path):
     assert damaged == [name] and [depth for *_, depth in video] == [""]
 
 
-def test_the_index_is_kept_and_made_anew_when_a_folder_changes(root):
+def test_the_index_is_kept_and_made_anew_when_a_folder_changes(root, index):
     assert len(scene_of(NYUv2(root), "office_0002").frames) == 7
-    kept = list((root.parent / "workplace/build/index").iterdir())
+    kept = list(index.iterdir())
     assert len(kept) == 1
+    assert all(array.dtype.kind in "iUf" for array in np.load(kept[0], allow_pickle=False).values()), "no pickles"
     assert scene_of(NYUv2(root), "office_0002") == scene_of(NYUv2(root), "office_0002")
     write_ppm(root / f"raw/office_0002/{raw_name('r', 501)}.ppm", picture(0))
     assert len(scene_of(NYUv2(root), "office_0002").frames) == 8
@@ -440,7 +477,6 @@ def absolute_name(file):
         (lambda root: write_lists(root, train=(1, 2, 4, 5)), "splits.mat must name each of the 4"),
         (lambda root: write_lists(root, train=(1, 2)), "splits.mat must name each of the 4"),
         (lambda root: write_lists(root, train=(1, 2, 3, 4)), "splits.mat must name each of the 4"),
-        (lambda root: write_lists(root, train=(1, 2, 3), test=(4,)), "splits.mat puts frames of bedroom_0001a on both"),
         (lambda root: (root / "splits.mat").write_bytes((root / "classMapping40.mat").read_bytes()),
          "splits.mat: trainNdxs, testNdxs cannot be read"),
         (lambda root: (root / "splits.mat").write_bytes(b""), "splits.mat: trainNdxs, testNdxs cannot be read"),
@@ -527,7 +563,7 @@ def test_files_of_version_5_are_read_as_scipy_reads_them(root, compressed):
     "name", [MAT, "splits.mat", "classMapping40.mat", "splits.mat uncompressed", "classMapping40.mat uncompressed",
              "ppm", "pgm"]
 )  # fmt: skip
-def test_any_damage_gives_a_benchmark_error_or_arrays(root, name):
+def test_any_damage_gives_a_benchmark_error_or_arrays(root, index, name):
     """Truncated anywhere, with flipped bytes anywhere, or in the place of another file."""
     write_lists(root, compressed=not name.endswith("uncompressed"))
     name = name.partition(" ")[0]
@@ -544,7 +580,7 @@ def test_any_damage_gives_a_benchmark_error_or_arrays(root, name):
     told = 0
     for content in damaged:
         path.write_bytes(content)
-        shutil.rmtree("build", ignore_errors=True)
+        shutil.rmtree(index, ignore_errors=True)
         try:
             use(NYUv2(root))
         except BenchmarkError as error:

@@ -84,6 +84,17 @@ def test_keys_count_as_much_as_is_valid_of_them():
     assert not attended(weights, values, 0 * whole).any()
 
 
+def test_attention_that_has_left_all_valid_keys_has_finite_gradients():
+    """A softmax underflows to exactly 0, or to less than a gradient can be divided by."""
+    for score in (60.0, 88.0, 200.0):
+        scores = torch.tensor([[[score, 0.0]]], requires_grad=True)
+        values = torch.tensor([[[0.5, 0.5], [0.9, 0.1]]], requires_grad=True)
+        spread = attended(scores.softmax(-1), values, torch.tensor([[0.0, 1.0]]))
+        (65536 * spread * torch.tensor([1.0, -2.0])).sum().backward()
+        for leaf in (scores, values):
+            assert leaf.grad is not None and bool(torch.isfinite(leaf.grad).all()), score
+
+
 def test_cells_average_over_their_valid_part_alone():
     logits = torch.randn(1, 3, 4, 6, generator=torch.Generator().manual_seed(0))
     valid = torch.ones(1, 1, 4, 6)

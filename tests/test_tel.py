@@ -94,12 +94,14 @@ def test_the_trees_lie_on_the_grid_of_the_logits(architecture, stride, size):
     method, given = convolutional(architecture), batch(size=size)
     assert method.low_tree == LowTree(multiple=32, stride=stride, void=False)
     prediction = method.student(given.strong)
-    guide, taking_part = method.low_tree.guide(given)
-    assert guide.shape[-2:] == prediction.low.shape[-2:] == taking_part.shape[-2:]
+    colours, taking_part = method.low_tree.colours(given), method.low_tree.taking_part(given)
+    assert colours.shape[-2:] == prediction.low.shape[-2:] == taking_part.shape[-2:]
     assert method.preparation()(given).shape == (2, 3, taking_part[0].numel())
     rows, columns = -(-size[0] // stride), -(-(size[1] - 4) // stride)  # the right margin of the batch is invalid
     assert bool(taking_part[:, :rows, :columns].all())
     assert int(taking_part.sum()) == 2 * rows * columns
+    corners = given.labels[:, ::stride, ::stride][:, :rows, :columns]
+    assert torch.equal(method.low_tree.unlabelled(given)[:, :rows, :columns], corners == IGNORE)
     assert pixelwise().low_tree == LowTree(multiple=1, stride=1, void=False)
 
 
@@ -143,13 +145,27 @@ def test_the_loaders_processes_build_the_trees(tmp_path):
 
 
 def test_half_precision_is_filtered_in_float32():
-    method, given = convolutional(), batch(size=(64, 96))
+    """So that bfloat16 changes what the network says, and no more: value and gradient stay close."""
+    method, given = convolutional().eval(), batch(size=(64, 96))
     full = energy(method, given)
     with torch.autocast("cpu", dtype=torch.bfloat16):
         half = energy(method, given)
-    half.backward()
     assert half.dtype == torch.float32
-    torch.testing.assert_close(half, full, rtol=0.1, atol=0.02)
+    torch.testing.assert_close(half, full, rtol=0.05, atol=0)
+    parameters = [p for p in method.parameters() if p.requires_grad]
+    one, other = (torch.cat([g.flatten() for g in torch.autograd.grad(loss, parameters)]) for loss in (full, half))
+    assert float(torch.cosine_similarity(one, other, 0)) > 0.9
+
+
+@pytest.mark.parametrize("images", [1, 2])
+def test_an_image_without_a_valid_pixel_has_no_say(images):
+    method, given = convolutional(), batch(size=(40, 56), images=images)
+    valid, labels = given.valid.clone(), given.labels.clone()
+    valid[0], labels[0] = False, IGNORE
+    loss = energy(method, replace(given, valid=valid, labels=labels))
+    loss.backward()
+    assert bool(torch.isfinite(loss)) and (images > 1) == bool(loss > 0)
+    assert all(bool(torch.isfinite(p.grad).all()) for p in method.parameters() if p.grad is not None)
 
 
 def test_the_branch_is_not_needed_to_predict():

@@ -1,8 +1,10 @@
 """The tree filter against all-pairs sums along SciPy's spanning trees, and its gradients against differences."""
 
 import os
+import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,6 +15,7 @@ from scipy.sparse import csr_array
 from scipy.sparse.csgraph import minimum_spanning_tree
 
 from wsss.benchmark import BenchmarkError, UsageError
+from wsss.methods import _tree_kernels
 from wsss.methods._tree_filter import grid_distances, spanning_tree, tree_filter
 
 ALGORITHMS = pytest.mark.parametrize("algorithm", ["sweeps", "doubling"])
@@ -188,8 +191,12 @@ def test_wrong_arguments_are_named():
     x, guide = normal(1, 2, 4, 5), normal(1, 3, 4, 5)
     with pytest.raises(UsageError, match="sigma must be positive, not 0"):
         tree_filter(x, guide, 0)
-    with pytest.raises(UsageError, match="must have the size of the signal, 4 x 5"):
+    with pytest.raises(UsageError, match=r"tree must be \(1, 3, 20\) on cpu, .* not \(1, 3, 24\) on cpu"):
         tree_filter(x, guide, SIGMA, tree=spanning_tree(normal(1, 3, 4, 6)))
+    with pytest.raises(UsageError, match=r"tree must be .* not \(1, 3, 20\) on meta"):
+        tree_filter(x, guide, SIGMA, tree=spanning_tree(guide).to("meta"))
+    with pytest.raises(UsageError, match=r"guide must be \(1, 3, 4, 5\) on cpu, .* on meta"):
+        tree_filter(x, guide.to("meta"), SIGMA)
     with pytest.raises(UsageError, match="root must be one of the 20 pixels, not 20"):
         spanning_tree(guide, root=20)
 
@@ -207,6 +214,24 @@ def test_tree_of_a_large_plane_is_a_tree():
 def test_importing_the_method_imports_no_numba():
     code = "import sys, wsss.methods.tel; assert 'numba' not in sys.modules"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=os.environ)
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_machine_without_a_writable_cache_compiles_anyway(tmp_path):
+    """Neither the kernels' own folder nor the user's: files stand where the folders would be made."""
+    module = Path(_tree_kernels.__file__)
+    for name in ("__pycache__", "home"):
+        (tmp_path / name).write_text("in the way")
+    shutil.copy(module, tmp_path / "kernels.py")
+    code = (
+        "import numpy as np, kernels\n"
+        "flat, n = np.ones((3, 1)), np.arange(3, dtype=np.int32)\n"
+        "kernels.smooth_back(flat, np.array([0.0, 1, 1]), n, np.array([0, 0, 1], np.int32), 3 * flat[:, 0], flat)\n"
+        "assert np.allclose(flat, 1) and not kernels.smooth_back.stats.cache_path, kernels.smooth_back.stats"
+    )
+    home = {"HOME": str(tmp_path / "home"), "XDG_CACHE_HOME": str(tmp_path / "home"), "PYTHONPATH": str(tmp_path)}
+    kept = {name: value for name, value in os.environ.items() if name != "NUMBA_CACHE_DIR"}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env={**kept, **home})
     assert done.returncode == 0, done.stderr
 
 

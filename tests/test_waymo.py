@@ -18,8 +18,9 @@ from wsss.benchmark.geometry.cameras import project
 from wsss.benchmark.randomness import stream
 from wsss.benchmark.types import IGNORE
 from wsss.datasets._waymo_geometry import camera as to_camera
-from wsss.datasets._waymo_labels import DEFINED_IDS, TABLE
-from wsss.datasets._waymo_records import CameraCalibration, ImagePose
+from wsss.datasets._waymo_geometry import world_points
+from wsss.datasets._waymo_labels import DEFINED_IDS, TABLE, read_jpeg, train_ids
+from wsss.datasets._waymo_records import CameraCalibration, ImagePose, Laser, LaserCalibration, Scan, reading
 from wsss.datasets.waymo import Waymo
 
 RELEASES = pytest.mark.parametrize("release", ["v1", "v2"])
@@ -161,8 +162,36 @@ def test_the_classes_are_those_of_the_evaluation():
     ids = [row[0] for row in TABLE]
     assert len(ids) == len(set(ids)) == 25
     assert frozenset(range(29)) - set(ids) == {0, 1, 27, 28} and frozenset(range(29)) == DEFINED_IDS
-    names = Waymo.classes.names
-    assert (names[0], names[18], names[19], names[22], names[24]) == ("car", "road", "sidewalk", "lane marker", "sky")
+    assert Waymo.classes.names == (
+        "car", "truck", "bus", "other large vehicle", "bicycle", "motorcycle", "trailer", "pedestrian", "cyclist",
+        "motorcyclist", "bird", "ground animal", "construction cone or pole", "pole", "pedestrian object", "sign",
+        "traffic light", "building", "road", "sidewalk", "vegetation", "ground", "lane marker", "road marker", "sky",
+    )  # fmt: skip
+
+
+def test_ids_become_train_ids_and_every_other_id_is_ignored():
+    published = {
+        2: 0, 3: 1, 4: 2, 5: 3, 6: 4, 7: 5, 8: 6, 9: 7, 10: 8, 11: 9, 12: 10, 13: 11, 14: 12, 15: 13, 16: 14, 17: 15,
+        18: 16, 19: 17, 20: 18, 23: 19, 24: 20, 26: 21, 21: 22, 22: 23, 25: 24,
+    }  # fmt: skip
+    for divisor in (1000, 500, 256):
+        table = train_ids(divisor)
+        for value in (0, 1, divisor - 1):  # whatever the instance
+            ids = range((1 << 16) // divisor)
+            assert [table[id * divisor + value] for id in ids] == [published.get(id, IGNORE) for id in ids]
+    assert set(train_ids(1)[29:]) == {IGNORE}, "ids beyond 8 bits too"
+
+
+@RELEASES
+def test_images_are_jpeg_and_their_channels_red_green_blue(whole, release):
+    dataset = opened(whole, release=release)
+    _, _, frame = frame_of(dataset)
+    image, category = dataset.image(frame), tree.rendered(1, seconds_of(frame))[1]
+    assert image.dtype == np.uint8
+    for id, color in ((20, (128, 64, 128)), (25, (70, 130, 180))):
+        assert np.abs(np.median(image[category == id], 0) - color).max() <= 25  # of which 20 are the checker's
+    with pytest.raises(OSError, match="cannot identify"):
+        read_jpeg(tree.encoded(image, "PNG"), None, "a PNG")
 
 
 @RELEASES
@@ -314,8 +343,8 @@ def test_every_point_lies_on_the_wall_or_the_ground(whole, release):
     assert not np.array_equal(dataset.sweep(scene, 6).xyz, dataset.sweep(scene, 3).xyz)
 
 
-def test_older_parquet_files_are_read(whole, tmp_path):
-    """Names of cameras instead of numbers, poses as float32; the column ``index`` is always there."""
+def test_camera_keys_of_strings_and_poses_of_float32_are_read(whole, tmp_path):
+    """As in older files."""
     old = write_waymo(tmp_path / "old", names="string", poses="float")
     before, after = opened(whole, release="v2"), opened(old)
     assert [s.frames[0].id for s in after.scenes("train")] == [s.frames[0].id for s in before.scenes("train")]
@@ -325,6 +354,47 @@ def test_older_parquet_files_are_read(whole, tmp_path):
             poses = [d.cameras(s)[index].world_from_camera for d, s in ((after, scene), (before, same))]
             assert poses[0].dtype == np.float64 and np.abs(poses[0] - poses[1]).max() < 0.01
         assert np.abs(after.sweep(scene, 0).xyz - before.sweep(same, 0).xyz).max() < 0.01
+
+
+def test_the_index_column_may_be_there_or_not(copy):
+    before = everything(opened(copy, release="v2"))
+    for path in copy.rglob("*.parquet"):
+        table = pq.read_table(path)
+        assert table.column_names[0] == "index"
+        pq.write_table(table.drop_columns(["index"]), path)
+    assert everything(opened(copy, release="v2")) == before
+
+
+def short_lidar(inclinations=None, turn=0.0):
+    mounting = tree.transform(tree.rotation(0, 0, turn), (0, 0, 0))
+    return LaserCalibration(vehicle_from_laser=mounting, inclinations=inclinations, lowest=-0.3, highest=0.3)
+
+
+def points_of(calibration, pose, columns=4):
+    image = np.zeros((3, columns, 4), np.float32)
+    image[..., 0] = 10
+    scan = Scan(world_from_vehicle=pose, lasers={2: Laser(returns=(image,), poses=None)}, calibrations={2: calibration})
+    return world_points(scan).reshape(3, columns, 3)
+
+
+@pytest.mark.parametrize("inclinations", [None, np.array([-0.2, 0.0, 0.2])])
+def test_beam_inclinations_are_reversed(inclinations):
+    heights = points_of(short_lidar(inclinations), np.eye(4))[:, 0, 2]
+    assert heights == pytest.approx(10 * np.sin([0.2, 0, -0.2])), "row 0 is the highest beam"
+
+
+def test_the_turn_of_a_lidars_mounting_is_taken_off_its_azimuths():
+    straight, turned = (points_of(short_lidar(turn=turn), np.eye(4)) for turn in (0.0, 2.6))
+    assert np.allclose(straight, turned, atol=1e-12)
+    assert np.all(straight[:, 0, 0] < 0) and np.all(straight[:, 0, 1] > 0), "from behind on, clockwise: left first"
+
+
+def test_worlds_are_float64_and_keep_millimetres_40_km_from_their_origin():
+    near, far = np.eye(4), np.eye(4)
+    far[:3, 3] = (40_000.001, -40_000.002, 50.003)
+    points = [points_of(short_lidar(), pose) for pose in (near, far)]
+    assert points[1].dtype == np.float64
+    assert np.allclose(points[1] - points[0], far[:3, 3], rtol=0, atol=1e-9)
 
 
 def test_images_and_labels_alone_are_enough(copy):
@@ -358,11 +428,31 @@ def test_a_missing_component_is_named(copy, part):
     assert raised.value.missing == copy / "training" / part
 
 
-@pytest.mark.parametrize("part", ["camera_image", "camera_segmentation"])
-def test_half_a_segment_is_named(copy, part):
-    file_of(copy, part).unlink()
-    with pytest.raises(DatasetError, match=rf"{part}/{FIRST}.parquet does not exist; download component {part} of"):
+def test_labels_without_their_images_are_named(copy):
+    file_of(copy, "camera_image").unlink()
+    with pytest.raises(
+        DatasetError, match=rf"camera_image/{FIRST}.parquet does not exist; download component camera_image of"
+    ):
         opened(copy, release="v2").scenes("train")
+
+
+def test_segments_without_labels_have_a_file_without_rows_or_columns_or_none(copy):
+    before = [scene.id for scene in opened(copy, release="v2").scenes("train")]
+    path = file_of(copy, "camera_segmentation", UNLABELLED)
+    assert pq.ParquetFile(path).metadata.num_rows == 0
+    pq.write_table(pa.table({}), path)
+    assert [scene.id for scene in opened(copy, release="v2").scenes("train")] == before
+    path.unlink()
+    assert [scene.id for scene in opened(copy, release="v2").scenes("train")] == before == [FIRST, SECOND]
+
+
+@RELEASES
+def test_a_split_without_any_label_is_an_error_and_not_empty(copy, release):
+    for segment in (FIRST, SECOND):
+        for part in ("camera_segmentation", "tfrecord"):
+            file_of(copy, part, segment).unlink()
+    with pytest.raises(DatasetError, match=r"training has no image with a 2D label; download release 1\.4\.2"):
+        opened(copy, release=release).scenes("train")
 
 
 def test_images_of_unlabelled_segments_need_not_be_there(copy):
@@ -492,6 +582,12 @@ def test_damaged_tfrecords_are_named(copy):
         with pytest.raises(DatasetError, match=complaint) as raised:
             everything(opened(copy, release="v1"))
         assert f"{path} is damaged" in str(raised.value) and "; download training again" in str(raised.value)
+
+
+def test_too_little_memory_is_told_as_that(copy):
+    path = file_of(copy, "lidar")
+    with pytest.raises(DatasetError, match=r"lidar.*more memory than there is; .*smaller row groups"), reading(path):
+        raise pa.ArrowMemoryError("malloc of size 9223372036854775807 failed")
 
 
 def test_an_older_tfrecord_is_named(copy):

@@ -60,7 +60,7 @@ def visible(found: Projection, size: tuple[int, int]) -> Bool[np.ndarray, " n"]:
     middle = slice(reach - 1, reach + 2)
     arms[0][:reach, middle], arms[1][-reach:, middle], arms[2][reach, :reach], arms[3][reach, -reach:] = 1, 1, 1, 1
     above, below, left, right = (_least(buffer, arm)[row, column] < limit for arm in arms)
-    result[inside] = ~((above & below) | (left & right))
+    result[inside] = ~((buffer[row, column] < limit) | (above & below) | (left & right))
     return result
 
 

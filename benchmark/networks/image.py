@@ -52,6 +52,11 @@ class Prediction:
         full = F.interpolate(self.low, self.padded, mode="bilinear", align_corners=False)
         return full[..., : self.size[0], : self.size[1]]
 
+    def pad(self, maps: Float[Tensor, "b d H W"], value: float) -> Float[Tensor, "b d P Q"]:
+        """Maps at image resolution over the padded image, ``value`` where the network padded."""
+        below, right = (padded - side for padded, side in zip(self.padded, self.size, strict=True))
+        return F.pad(maps, (0, right, 0, below), value=value)
+
 
 @dataclass(frozen=True, slots=True)
 class Attention:
@@ -101,7 +106,7 @@ class ImageNetwork(nn.Module):
         """Segment as ``forward`` does, and say where each stage of the encoder looked, the finest first.
 
         Raises:
-            Unsupported: The encoder has no self-attention; ``has_attention`` tells beforehand.
+            Unsupported: The encoder has no self-attention, of which ``has_attention`` tells beforehand, or hides it.
         """
         stages = _attention_modules(self.encoder)
         if not stages:
@@ -117,6 +122,11 @@ class ImageNetwork(nn.Module):
         finally:
             for handle in handles:
                 handle.remove()
+        if not any(maps):
+            raise Unsupported(
+                f"{type(self.encoder).__name__} computes no attention maps in this version of "
+                f"segmentation-models-pytorch: install the one in constraints.txt"
+            )
         return prediction, tuple(_mean_attention(found, prediction.padded) for found in maps if found)
 
 

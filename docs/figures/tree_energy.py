@@ -1,4 +1,4 @@
-"""What the trees of TEL do, as a figure: `python -m wsss.methods._tree_figure CITYSCAPES OUT [STEPS]`.
+"""What the trees of TEL do, as a figure: `python docs/figures/tree_energy.py CITYSCAPES OUT [STEPS]`.
 
 Scribbles take the place of the class probabilities and spread along the tree of the colours, then along that of the
 features too. ``CITYSCAPES`` is a folder in that dataset's format, ``OUT`` the figure's path without suffix, ``STEPS``
@@ -63,8 +63,7 @@ def spread(method: TEL, image: UInt8[np.ndarray, "h w 3"], weak: Ids) -> tuple[I
     batch = Batch(image=pixels, strong=pixels, labels=given, valid=torch.ones_like(given, dtype=torch.bool))
     prediction = method.student(pixels)
     one_hot = F.one_hot(torch.where(given == IGNORE, classes, given), classes + 1)[..., :classes]
-    below, right = (padded - side for padded, side in zip(prediction.padded, weak.shape, strict=True))
-    marks = F.pad(one_hot.permute(0, 3, 1, 2).double(), (0, right, 0, below))  # far from all marks float32 has only 0
+    marks = prediction.pad(one_hot.permute(0, 3, 1, 2).double(), 0.0)  # far from all marks float32 has only 0
     marks = F.adaptive_avg_pool2d(marks, prediction.low.shape[-2:])
 
     def ids(features: Tensor | None) -> Ids:
