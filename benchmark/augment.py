@@ -1,13 +1,14 @@
 """Two views of one image that share their geometry, and labels that follow every move of it.
 
 The weak view is scaled, cropped and flipped; the strong view has the same pixels under colour jitter, greyscale, blur
-and a hole. Point labels are moved as coordinates and drawn last, because resizing a mask loses most of them.
+and a hole. Point labels are moved as coordinates and drawn last, because resizing a mask loses most of them; the pixels
+that made the points of a cloud are moved in the same way.
 """
 
 import wsss.benchmark.torchvision_on_cpu  # noqa: F401  (before anything that imports torchvision)
 
 # isort: split
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from jaxtyping import Bool, Float, Int64, UInt8
@@ -16,6 +17,7 @@ from torchvision import tv_tensors
 from torchvision.transforms import v2
 from torchvision.transforms.v2 import functional as F
 
+from wsss.benchmark.batch import Points
 from wsss.benchmark.randomness import seed_of
 from wsss.benchmark.spec import TrainConfig
 from wsss.benchmark.types import IGNORE
@@ -32,6 +34,8 @@ class Views:
     strong: Float[Tensor, "3 h w"]
     labels: Int64[Tensor, "h w"]
     valid: Bool[Tensor, "h w"]
+    points: Points | None = None
+    """All of image 0."""
 
 
 class Augment:
@@ -69,6 +73,7 @@ class Augment:
         points: bool,
         step: int,
         position: int,
+        cloud: Points | None = None,
     ) -> Views:
         """Augment one image.
 
@@ -79,22 +84,22 @@ class Augment:
             points: Whether ``labels`` holds single pixels that are to be moved as coordinates.
             step: Of the optimiser, from 0.
             position: In the batch.
+            cloud: Points whose pixels are those of the stored image.
         """
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed_of(self.seed, "augmentation", step, position))
-            return self._augment(image, labels, void, points)
+            return self._augment(image, labels, void, points, cloud)
 
-    def _augment(self, image: Tensor, labels: Tensor, void: Tensor, points: bool) -> Views:
+    def _augment(self, image: Tensor, labels: Tensor, void: Tensor, points: bool, cloud: Points | None) -> Views:
         size = self._size(image.shape[-2:])
         masks = torch.stack([labels, torch.where(void, IGNORE, 0).to(torch.uint8)])
-        keypoints = torch.empty(0, 2)
-        ids = torch.empty(0, dtype=torch.uint8)
+        marked = torch.nonzero(labels != IGNORE) if points else torch.empty(0, 2, dtype=torch.long)
+        ids = labels[marked[:, 0], marked[:, 1]]
         if points:
-            rows, columns = torch.nonzero(labels != IGNORE, as_tuple=True)
-            ids = labels[rows, columns]
-            centres = torch.stack([columns, rows], 1) + 0.5  # resizing scales about the corner of the image
-            keypoints = F.resize_keypoints(centres, list(size), canvas_size=(labels.shape[0], labels.shape[1]))[0] - 0.5
             masks[0] = IGNORE
+        pixels = marked if cloud is None else torch.cat([marked, cloud.pixel[cloud.pixel[:, 0] >= 0]])
+        centres = pixels.flip(1) + 0.5  # resizing scales about the corner of the image
+        keypoints = F.resize_keypoints(centres, list(size), canvas_size=(labels.shape[0], labels.shape[1]))[0] - 0.5
 
         resized = F.resize(image, list(size), interpolation=v2.InterpolationMode.BILINEAR, antialias=True)
         masks = F.resize(masks, list(size), interpolation=v2.InterpolationMode.NEAREST_EXACT)
@@ -103,12 +108,16 @@ class Augment:
 
         weak = cropped.as_subclass(Tensor).float() / 255
         masks = masks.as_subclass(Tensor)
-        labels = masks[0].long()
+        labels, keypoints = masks[0].long(), keypoints.as_subclass(Tensor)
         if points:
-            draw_points(labels, keypoints.as_subclass(Tensor), ids)
+            draw_points(labels, keypoints[: len(ids)], ids)
+        if cloud is not None:
+            moved = torch.full_like(cloud.pixel, -1)
+            moved[cloud.pixel[:, 0] >= 0] = landed(keypoints[len(ids) :], self.config.crop)
+            cloud = replace(cloud, pixel=moved)
         strong = self.photometric(weak).clone()  # some transforms return a view, or their input
         self._cut_out(strong, labels)
-        return Views(image=weak, strong=strong, labels=labels, valid=masks[1] != IGNORE)
+        return Views(image=weak, strong=strong, labels=labels, valid=masks[1] != IGNORE, points=cloud)
 
     def _size(self, stored: torch.Size) -> tuple[int, int]:
         low, high = self.config.scale
@@ -129,6 +138,13 @@ class Augment:
 
 def draw_points(labels: Int64[Tensor, "h w"], keypoints: Float[Tensor, "n 2"], ids: UInt8[Tensor, " n"]) -> None:
     """Set the pixel of every keypoint (column, row) that lies inside to its train id, in place."""
-    columns, rows = keypoints.round().long().unbind(1)
-    inside = (rows >= 0) & (columns >= 0) & (rows < labels.shape[0]) & (columns < labels.shape[1])
+    rows, columns = landed(keypoints, (labels.shape[0], labels.shape[1])).unbind(1)
+    inside = rows >= 0
     labels[rows[inside], columns[inside]] = ids[inside].long()
+
+
+def landed(keypoints: Float[Tensor, "n 2"], size: tuple[int, int]) -> Int64[Tensor, "n 2"]:
+    """The pixels (row, column) on which keypoints (column, row) lie, -1 where that is outside an image of ``size``."""
+    columns, rows = keypoints.round().long().unbind(1)
+    inside = (rows >= 0) & (columns >= 0) & (rows < size[0]) & (columns < size[1])
+    return torch.stack([rows, columns], 1).masked_fill_(~inside[:, None], -1)

@@ -15,6 +15,7 @@ from rich.console import Console
 
 from wsss.benchmark.errors import BenchmarkError, UsageError
 from wsss.benchmark.options import Execution, Place, Selection
+from wsss.benchmark.types import Split, WeakKind
 
 console = Console(soft_wrap=True)
 
@@ -86,6 +87,44 @@ def data(
     return data_commands.show_data(console, where)
 
 
+def points(
+    dataset: Annotated[str, tyro.conf.Positional],
+    *,
+    geometry: str = "plane_sweep",
+    scene: tyro.conf.UseAppendAction[tuple[str, ...]] = (),
+    split: Split = "train",
+    labels: WeakKind = "scribbles",
+    seed: int = 0,
+    show: bool = False,
+    view: bool = False,
+    miniature: bool = False,
+    data_root: Path | None = None,
+    jobs: int = 0,
+) -> int:
+    """Make the point clouds of a dataset's scenes, and say how good they are; what was made is kept in build/points.
+
+    Args:
+        dataset: Which one.
+        geometry: Where the points come from: plane_sweep, sensor, map_anything, depth_anything_3 or truth.
+        scene: Only this scene; may be repeated.
+        split: Whose scenes.
+        labels: The weak labels that the points take from their pixels.
+        seed: Of derived weak labels.
+        show: Also draw each scene and write its cloud as PLY, below build/shown.
+        view: Also open each cloud in a window.
+        miniature: Mean the embedded miniature, and build it if it is not there.
+        data_root: Folder that holds a folder per dataset; WSSS_DATA by default.
+        jobs: Processes; one per core by default.
+    """
+    from wsss.benchmark import data_commands, points_command
+
+    where = data_commands.Where(name=dataset, miniature=miniature, data_root=data_root)
+    wanted = points_command.Wanted(
+        geometry=geometry, scenes=scene, split=split, labels=labels, seed=seed, show=show, view=view, jobs=jobs
+    )
+    return points_command.make_points(console, where, wanted)
+
+
 def train(method: Annotated[str, tyro.conf.Positional]) -> int:
     """Train and score one method: wsss train METHOD --dataset D --labels L [--method.x ...].
 
@@ -97,6 +136,7 @@ def train(method: Annotated[str, tyro.conf.Positional]) -> int:
 
 COMMANDS: dict[str, Callable[..., int]] = {
     "list": list_, "plan": plan, "run": run, "train": train, "report": report, "data": data,
+    "points": points,
 }  # fmt: skip
 
 

@@ -124,7 +124,7 @@ def check_data(console: Console, where: Where) -> int:
         console.rule(f"{dataset.title} ({name})", align="left")
         for split in SPLITS:
             table = Table(split, "found", "wanted", "", box=None)
-            for one in check(dataset, split, truth=_truth(dataset)):
+            for one in check(dataset, split, truth=truth(dataset)):
                 verdict = {True: "good", False: "[bold]WRONG[/bold]", None: "not checked"}[one.good]
                 table.add_row(one.check, one.found, one.wanted, verdict)
                 failed += one.good is False
@@ -134,14 +134,14 @@ def check_data(console: Console, where: Where) -> int:
     return DatasetError.exit_code if failed else 0
 
 
-def _truth(dataset: Dataset) -> "Depth | None":
+def truth(dataset: Dataset) -> "Depth | None":
     """The true depth of a miniature's frames; None for real data."""
     from wsss.datasets.miniature.files import read_truth
 
-    def truth(frame: Frame) -> Float[np.ndarray, "h w"] | None:
+    def depth(frame: Frame) -> Float[np.ndarray, "h w"] | None:
         return read_truth(dataset.root, frame.id)
 
-    return truth if (dataset.root / "miniature.json").is_file() else None
+    return depth if (dataset.root / "miniature.json").is_file() else None
 
 
 def show_frame(console: Console, where: Where, id: str | None) -> int:

@@ -1,7 +1,7 @@
 """Frames -> samples -> batches, each a function of (seed, step, position) alone."""
 
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import fields, replace
 from functools import partial
 
 import numpy as np
@@ -10,7 +10,10 @@ from torch.utils.data import DataLoader
 from torch.utils.data import Dataset as TorchDataset
 
 from wsss.benchmark.augment import Augment, Views
-from wsss.benchmark.batch import Batch, Preparation
+from wsss.benchmark.batch import Batch, Points, Preparation
+from wsss.benchmark.geometry.cache import Clouds
+from wsss.benchmark.geometry.samples import sample
+from wsss.benchmark.geometry.sampling import Sampling
 from wsss.benchmark.randomness import stream
 from wsss.benchmark.spec import TrainConfig
 from wsss.benchmark.supervision import Supervision
@@ -28,15 +31,32 @@ class TrainingSet(TorchDataset):
         config: Size and strength of the augmentation.
         seed: Of the augmentation.
         preparation: What ``Method.preparation`` returned: applied to every batch by the process that makes it.
+        clouds: Of every scene of the split, for a method that learns from points; prepared.
+        sampling: Which of their points a sample gets.
     """
 
     def __init__(
-        self, supervision: Supervision, config: TrainConfig, seed: int, preparation: Preparation | None = None
+        self,
+        supervision: Supervision,
+        config: TrainConfig,
+        seed: int,
+        preparation: Preparation | None = None,
+        clouds: Clouds | None = None,
+        sampling: Sampling | None = None,
     ) -> None:
         self.supervision = supervision
+        self.seed = seed
         self.preparation = preparation
+        self.clouds = clouds
+        self.sampling = Sampling() if sampling is None else sampling
         self.dataset = supervision.dataset
-        self.frames = [frame for _, frame in self.dataset.labelled(supervision.split)]
+        self.views = [
+            (scene, number)
+            for scene in self.dataset.scenes(supervision.split)
+            for number, frame in enumerate(scene.frames)
+            if frame.labelled
+        ]
+        self.frames = [scene.frames[number] for scene, number in self.views]
         self.augment = Augment(config, seed)
 
     def __len__(self) -> int:
@@ -54,7 +74,15 @@ class TrainingSet(TorchDataset):
             points=self.supervision.kind == "points",
             step=step,
             position=position,
+            cloud=self._cloud(*key),
         )
+
+    def _cloud(self, step: int, position: int, index: int) -> Points | None:
+        """The points of a sample, before its augmentation."""
+        if self.clouds is None:
+            return None
+        rng = stream(self.seed, "sampling", step, position)
+        return sample(self.clouds, self.supervision, *self.views[index], self.sampling, rng)
 
 
 class Steps:
@@ -86,8 +114,18 @@ def collate(samples: list[Views], preparation: Preparation | None = None) -> Bat
         strong=torch.stack([s.strong for s in samples]),
         labels=torch.stack([s.labels for s in samples]),
         valid=torch.stack([s.valid for s in samples]),
+        points=_joined([s.points for s in samples if s.points is not None]),
     )
     return batch if preparation is None else replace(batch, prepared=preparation(batch))
+
+
+def _joined(samples: list[Points]) -> Points | None:
+    """The points of all images as one table; None where there are no points at all."""
+    if not samples:
+        return None
+    columns = {field.name: torch.cat([getattr(one, field.name) for one in samples]) for field in fields(Points)}
+    counts = torch.tensor([len(one.xyz) for one in samples])
+    return replace(Points(**columns), image=torch.repeat_interleave(torch.arange(len(samples)), counts))
 
 
 def batches(training: TrainingSet, config: TrainConfig, seed: int, start: int, workers: int, pin: bool) -> DataLoader:

@@ -1,12 +1,11 @@
 """Which raw pictures of NYU Depth v2 belong to a scene: those around its labelled frames, with their depth images."""
 
-from collections.abc import Callable
+import os
 from pathlib import Path
 
 import numpy as np
 from jaxtyping import Float
 
-from wsss.datasets._files import listing
 from wsss.datasets._nyuv2_toolbox import SLACK, nearest, seconds
 
 WINDOW = 2.0
@@ -33,47 +32,54 @@ def windows(
         The pictures in order of time, and the names of files that are left out: shorter than their pixels, or of a
         name without a time.
     """
-    names = listing(folder)
     order = np.argsort(labelled)
     moments = labelled[order]
-
-    def near(time: float, reach: float) -> bool:
-        return bool(np.min(np.abs(moments - time)) <= reach)
-
-    pixels = size[0] * size[1]
-    colors, damaged = _usable(folder, _named(names, "r-", ".ppm"), lambda t: near(t, WINDOW), 3 * pixels)
-    depths, lost = _usable(folder, _named(names, "d-", ".pgm"), lambda t: near(t, WINDOW + SLACK), 2 * pixels)
-    depth_times = np.array([time for time, _ in depths], np.float64)
-    video: Video = []
-    seen = {time for time, stem in colors if stem in stems}
+    files, pixels = _files(folder), size[0] * size[1]
+    colors, damaged = _usable([file for file in files if _is(file, "r-", ".ppm")], moments, WINDOW, 3 * pixels)
+    depths, lost = _usable([file for file in files if _is(file, "d-", ".pgm")], moments, WINDOW + SLACK, 2 * pixels)
+    first: dict[float, str] = {}
     for time, stem in colors:
-        if time in seen:
-            continue
-        seen.add(time)
-        depth = ""
-        if depths:
-            place = int(nearest(np.array([time]), depth_times)[0])
-            if abs(depth_times[place] - time) <= SLACK:
-                depth = depths[place][1]
-        video.append((int(order[nearest(np.array([time]), moments)[0]]), stem, time, depth))
-    return video, sorted(damaged + lost)
+        first.setdefault(time, stem)
+    for time in (time for time, stem in colors if stem in stems):
+        first.pop(time, None)
+    times = np.array(list(first), np.float64)
+    beside = [""] * len(times)
+    if depths:
+        depth_times = np.array([time for time, _ in depths], np.float64)
+        place = nearest(times, depth_times)
+        at_once = np.abs(depth_times[place] - times) <= SLACK
+        beside = [depths[k][1] if near else "" for k, near in zip(place.tolist(), at_once.tolist(), strict=True)]
+    labelled_frame = order[nearest(times, moments)].tolist()
+    return list(zip(labelled_frame, first.values(), first, beside, strict=True)), sorted(damaged + lost)
 
 
-def _named(names: list[str], prefix: str, suffix: str) -> list[str]:
-    return [name for name in names if name.startswith(prefix) and name.endswith(suffix)]
+def _files(folder: Path) -> list[os.DirEntry[str]]:
+    """What is in a folder; nothing where it is absent or a file."""
+    try:
+        with os.scandir(folder) as entries:
+            return list(entries)
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+
+
+def _is(file: os.DirEntry[str], prefix: str, suffix: str) -> bool:
+    return file.name.startswith(prefix) and file.name.endswith(suffix)
 
 
 def _usable(
-    folder: Path, names: list[str], wanted: Callable[[float], bool], least: int
+    files: list[os.DirEntry[str]], moments: Float[np.ndarray, " n"], reach: float, least: int
 ) -> tuple[list[tuple[float, str]], list[str]]:
-    """Time and stem of the wanted files in order of time, and the names of those that cannot hold a picture."""
-    good, bad = [], []
-    for name in names:
-        stem = name[:-4]
-        time = seconds(stem)
-        if time is None:
-            bad.append(name)
-        elif wanted(time):
-            usable = name not in KNOWN_BAD and (folder / name).stat().st_size > least
-            (good.append((time, stem)) if usable else bad.append(name))
+    """Time and stem of the files near a moment, in order of time, and the names of those that cannot hold a picture."""
+    every = [(seconds(file.name[:-4]), file) for file in files]
+    bad = [file.name for time, file in every if time is None]
+    timed = [(time, file) for time, file in every if time is not None]
+    times = np.array([time for time, _ in timed], np.float64)
+    near = np.abs(moments[nearest(times, moments)] - times) <= reach
+    good = []
+    for place in np.flatnonzero(near).tolist():
+        time, file = timed[place]
+        if file.name not in KNOWN_BAD and file.stat().st_size > least:
+            good.append((time, file.name[:-4]))
+        else:
+            bad.append(file.name)
     return sorted(good), bad

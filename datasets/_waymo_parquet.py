@@ -124,16 +124,19 @@ def _columns(file: pq.ParquetFile, columns: list[str], group: int | None) -> pa.
 
 def _place(file: pq.ParquetFile, segment: str, keys: tuple[str, ...]) -> Place:
     """Where the row of every key stands; an empty table may lack its columns."""
-    place: Place = {}
-    if not file.metadata.num_rows:
-        return place
-    for group in range(file.metadata.num_row_groups):
-        table = _columns(file, [SEGMENT, *keys], group)
-        if strange := set(table.column(SEGMENT).to_pylist()) - {segment}:
-            raise ValueError(f"rows of segment {strange.pop()!r}")
-        values = [_key_column(table.column(name), name) for name in keys]
-        place |= {key: (group, row) for row, key in enumerate(zip(*values, strict=True))}
-    if len(place) != file.metadata.num_rows:
+    metadata = file.metadata
+    if not metadata.num_rows:
+        return {}
+    table = _columns(file, [SEGMENT, *keys], None)  # of all row groups at once: one call each takes 0.1 ms
+    sizes = [metadata.row_group(group).num_rows for group in range(metadata.num_row_groups)]
+    if sum(sizes) != metadata.num_rows:
+        raise ValueError(f"fewer or more than {metadata.num_rows} rows")
+    if strange := set(table.column(SEGMENT).to_pylist()) - {segment}:
+        raise ValueError(f"rows of segment {strange.pop()!r}")
+    values = [_key_column(table.column(name), name) for name in keys]
+    places = ((group, row) for group, size in enumerate(sizes) for row in range(size))
+    place = dict(zip(zip(*values, strict=True), places, strict=True))
+    if len(place) != metadata.num_rows:
         raise ValueError("several rows with one key")
     return place
 

@@ -8,6 +8,7 @@ RGB-D Images" (CVPR 2013). Train ids are 0 (wall) to 39 (otherprop); what nobody
 import re
 from collections import defaultdict
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import ClassVar
 
@@ -188,11 +189,12 @@ nyuv2/
     def _columns(self) -> dict[str, np.ndarray]:
         """All frames of both splits; see ``_make_columns``."""
         if self._index is None:
-            places = sorted({folder for folder, _ in self._raw_names()})
-            folders = [self._video / name for name in places if (self._video / name).is_dir()]
+            names = self._raw_names()
+            places = (self._video / name for name in sorted({folder for folder, _ in names}))
+            folders = [place for place in places if place.is_dir()]
             sources = (self._frames_path, self._splits_path, *folders)
-            self._index = cached("nyuv2", sources, self._make_columns, _INDEX_VERSION) if folders else (
-                self._make_columns())  # fmt: skip
+            make = partial(self._make_columns, names)
+            self._index = cached("nyuv2", sources, make, _INDEX_VERSION) if folders else make()
         return self._index
 
     def _raw_names(self) -> list[tuple[str, str]]:
@@ -206,9 +208,8 @@ nyuv2/
             found.append((match[1], match[2]))
         return found
 
-    def _make_columns(self) -> dict[str, np.ndarray]:
+    def _make_columns(self, names: list[tuple[str, str]]) -> dict[str, np.ndarray]:
         """Per frame its number (0 for video), that of the labelled frame nearest to it in time, and what names it."""
-        names = self._raw_names()
         scenes = self._labelled.strings("scenes", self._labelled.count)
         times = [toolbox.seconds(stem) for _, stem in names]
         rows = [(i + 1, i + 1, scenes[i], *names[i], times[i], "") for i in range(len(names))]
@@ -248,11 +249,13 @@ nyuv2/
         sides = {number: split for split, numbers in splits.items() for number in numbers}
         columns = self._columns
         rooms = defaultdict(list)
+        folders = {name: self._video / name for name in set(columns["folder"].tolist())}
         for number, near, room, folder, stem, time in zip(
             *(columns[name].tolist() for name in ("number", "near", "scene", "folder", "stem", "time")), strict=True
         ):
             frame = f"{number:04}" if number else f"{folder}__{stem}"
-            rooms[room, sides[near]].append((time, frame, self._video / folder / f"{stem}.ppm"))
+            path = self._frames_path if number else folders[folder] / f"{stem}.ppm"
+            rooms[room, sides[near]].append((time, frame, path))
         found: dict[str, list[Scene]] = {"train": [], "val": []}
         for (room, split), members in sorted(rooms.items()):
             if _SAFE.fullmatch(room) is None:
@@ -265,10 +268,7 @@ nyuv2/
     def _scene(self, id: str, members: list[tuple[float, str, Path]]) -> Scene:
         start = members[0][0]
         frames = [
-            Frame(
-                id=name, image=self._frames_path if name.isdigit() else path, labelled=name.isdigit(), time=time - start
-            )
-            for time, name, path in members
+            Frame(id=name, image=path, labelled=name.isdigit(), time=time - start) for time, name, path in members
         ]
         return Scene(id=id, frames=tuple(frames))
 

@@ -1,12 +1,14 @@
-"""Measures the hot paths and prints one Markdown table: `python tests/perf.py [name ...]`.
+"""Measures the hot paths and prints one Markdown table: `nox -s perf [-- name ...]`.
 
-A benchmark is a function whose docstring says what is measured; a baseline does the same work in the plain way.
+A benchmark is a function whose docstring says what is measured; a baseline does the same work in the plain way. Times
+are those of the processor, so that other work on the machine disturbs them less. Those of the harness stand here,
+those of the tree filter in perf_tree.py, those of the dataset adapters in perf_datasets.py.
 """
 
 import inspect
 import sys
 import tempfile
-import timeit
+import time
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -36,8 +38,19 @@ FOLDER = tempfile.TemporaryDirectory(prefix="wsss-perf-")
 
 
 def seconds(work, repeat=1) -> float:
-    """The fastest of ``repeat`` runs."""
-    return min(timeit.repeat(work, number=1, repeat=repeat))
+    """Processor time of the fastest of ``repeat`` runs."""
+    times = []
+    for _ in range(repeat):
+        begun = time.process_time()
+        work()
+        times.append(time.process_time() - begun)
+    return min(times)
+
+
+def in_turns(*works, repeat=5) -> list[float]:
+    """The fastest of ``repeat`` runs of each; what disturbs one disturbs its neighbour too."""
+    rounds = [[seconds(work) for work in works] for _ in range(repeat + 1)]
+    return np.array(rounds[1:]).min(0).tolist()  # the first round compiles and fills caches
 
 
 @cache
@@ -90,13 +103,13 @@ def floor(steps: int):
 
 
 def training(steps=20) -> Result:
-    """A step of the floor with its loading, at the miniature's crop; outside: all but the network forth and back"""
+    """A step of the floor with loading and a 20th of a checkpoint; outside: all but the network forth and back"""
     method, run = floor(steps)
     image = torch.rand(run.train.batch, 3, *run.train.crop)
     alone = seconds(lambda: [method.train().predict(image).mean().backward() for _ in range(steps)], repeat=2)
     data, folder = TrainingSet(tiny()[1], run.train, run.seed), RunFolder(Path(tempfile.mkdtemp(dir=FOLDER.name)))
     fabric, runtime = Fabric(accelerator="cpu", devices=1), Runtime(device="cpu")
-    took = train(method, data, run, folder, fabric, runtime, lambda *news: None)["train"]
+    took = seconds(lambda: train(method, data, run, folder, fabric, runtime, lambda *news: None))
     return 1000 * took / steps, f"ms, {1 - alone / took:.0%} outside the network", None
 
 
@@ -134,16 +147,26 @@ BENCHMARKS = {
 
 
 def main(names: list[str]) -> None:
-    """Print the rows of the benchmarks named, all by default."""
-    if unknown := set(names) - BENCHMARKS.keys():
-        raise SystemExit(str(unknown_name("benchmark", unknown.pop(), BENCHMARKS)))
-    print(f"| benchmark | measured, {torch.get_num_threads()} threads | value | baseline | value / baseline |")
+    """Print the rows of the benchmarks named, all by default, and what a GPU does if there is one."""
+    import perf_clouds
+    import perf_datasets
+    import perf_tree
+
+    benchmarks = BENCHMARKS | perf_tree.BENCHMARKS | perf_datasets.BENCHMARKS | perf_clouds.BENCHMARKS
+    if unknown := set(names) - benchmarks.keys():
+        raise SystemExit(str(unknown_name("benchmark", unknown.pop(), benchmarks)))
+    print(f"| benchmark | measured, {torch.get_num_threads()} thread | value | baseline | times faster |")
     print("|---|---|---:|---:|---:|")
-    for name in names or BENCHMARKS:
-        value, unit, baseline = BENCHMARKS[name]()
-        plain = f"{baseline:.3g} {unit} | {value / baseline:.3g}" if baseline else " | "
-        print(f"| {name} | {inspect.getdoc(BENCHMARKS[name])} | {value:.3g} {unit} | {plain} |", flush=True)
+    for name in names or benchmarks:
+        value, unit, baseline = benchmarks[name]()
+        faster = "" if baseline is None else f"{value / baseline if unit.endswith('/s') else baseline / value:.3g}"
+        plain = "" if baseline is None else f"{baseline:.3g} {unit}"
+        print(f"| {name} | {inspect.getdoc(benchmarks[name])} | {value:.3g} {unit} | {plain} | {faster} |", flush=True)
+    if not names or perf_tree.BENCHMARKS.keys() & names:
+        perf_tree.print_gpu()
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    import perf  # this file as the module that the others import, so that they share its miniature
+
+    perf.main(sys.argv[1:])

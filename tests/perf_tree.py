@@ -1,11 +1,5 @@
-"""Measures the tree filter and TEL's step, and prints Markdown tables: `python tests/perf_tree.py [name ...]`.
+"""Benchmarks of the tree filter and of TEL's step; see perf.py. With a GPU a second table shows the filter there."""
 
-Ratios come from one run: value and baseline are measured in turns. With a GPU a second table shows the filter there.
-"""
-
-import inspect
-import sys
-import time
 from dataclasses import replace
 from functools import cache
 
@@ -13,13 +7,12 @@ import cv2
 import numpy as np
 import scipy.sparse
 import torch
-from perf import COLUMN, Result, tiny
+from perf import COLUMN, Result, in_turns, tiny
 from scipy.sparse.csgraph import breadth_first_order, minimum_spanning_tree
 from toy import batch as given
 from toy import spec
 
 from wsss.benchmark import Classes, Task, discovery
-from wsss.benchmark.errors import unknown_name
 from wsss.benchmark.loader import TrainingSet, batches
 from wsss.benchmark.networks import image_network
 from wsss.benchmark.runner import build
@@ -27,19 +20,6 @@ from wsss.benchmark.spec import NetworkConfig, to_plain
 from wsss.methods._tree_filter import grid_distances, spanning_tree, tree_filter
 
 SIGMA, CLASSES = 0.002, 20
-
-
-def in_turns(*works, repeat=5) -> list[float]:
-    """The fastest of ``repeat`` runs of each, in seconds; what disturbs one disturbs its neighbour too."""
-    times = []
-    for _ in range(repeat + 1):  # the first round compiles and fills caches
-        row = []
-        for work in works:
-            begun = time.perf_counter()
-            work()
-            row.append(time.perf_counter() - begun)
-        times.append(row)
-    return np.array(times[1:]).min(0).tolist()
 
 
 @cache
@@ -237,26 +217,13 @@ def share_of_step(images=2) -> None:
     print(f"\nSegFormer-B4, 512 x 1024, batch {images}: {whole:.1f} ms a step, {1 - plain / whole:.1%} of it for TEL")
 
 
-def main(names: list[str]) -> None:
-    """Print the rows of the benchmarks named, all by default, and what a GPU does if there is one."""
-    if unknown := set(names) - BENCHMARKS.keys():
-        raise SystemExit(str(unknown_name("benchmark", unknown.pop(), BENCHMARKS)))
-    print(f"| benchmark | measured, {torch.get_num_threads()} threads | value | baseline | baseline / value |")
-    print("|---|---|---:|---:|---:|")
-    for name in names or BENCHMARKS:
-        value, unit, baseline = BENCHMARKS[name]()
-        assert baseline is not None
-        what = inspect.getdoc(BENCHMARKS[name])
-        print(f"| {name} | {what} | {value:.3g} {unit} | {baseline:.3g} {unit} | {baseline / value:.3g} |", flush=True)
-    if torch.cuda.is_available():
-        print(f"\n| {torch.cuda.get_device_name()}, batch 8, 20 channels, ms | low | high | its tree | bytes moved |")
-        print("|---|---:|---:|---:|---:|")
-        for size in ((128, 128), (128, 256)):
-            filter_on_gpu(size)
-        share_of_step()
-    else:
+def print_gpu() -> None:
+    """What a GPU does, if there is one."""
+    if not torch.cuda.is_available():
         print("\nNo GPU is at hand: nothing was measured on one.")
-
-
-if __name__ == "__main__":
-    main(sys.argv[1:])
+        return
+    print(f"\n| {torch.cuda.get_device_name()}, batch 8, 20 channels, ms | low | high | its tree | bytes moved |")
+    print("|---|---:|---:|---:|---:|")
+    for size in ((128, 128), (128, 256)):
+        filter_on_gpu(size)
+    share_of_step()

@@ -7,6 +7,7 @@ import torch
 from toy import TRAIN, toy
 
 from wsss.benchmark import IGNORE
+from wsss.benchmark.batch import Points
 from wsss.benchmark.loader import Steps, TrainingSet, batches
 from wsss.benchmark.supervision import Supervision
 
@@ -61,6 +62,19 @@ def test_a_preparation_is_applied_by_whoever_makes_the_batch(supervision):
             assert same(replace(one, prepared=None), other)
             moved = one.to(torch.device("meta")).prepared
             assert moved is not None and moved.device.type == "meta"
+
+
+def test_the_points_go_where_the_batch_goes(supervision):
+    one = collected(TrainingSet(supervision, TRAIN, 0))[0]
+    whose = torch.zeros(5, dtype=torch.int64)
+    points = Points(
+        xyz=torch.rand(5, 3), rgb=torch.rand(5, 3), confidence=torch.ones(5), labels=whose, image=whose,
+        pixel=whose[:, None].expand(5, 2),
+    )  # fmt: skip
+    moved = replace(one, points=points).to(torch.device("meta"))
+    assert moved.points is not None and moved.prepared is None
+    assert all(getattr(moved.points, field.name).device.type == "meta" for field in fields(points))
+    assert moved.image.device.type == "meta" and one.image.device.type == "cpu"
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")

@@ -13,7 +13,6 @@ from wsss.benchmark.geometry.cameras import project
 from wsss.benchmark.types import Camera
 from wsss.datasets import _kitti360_calibration as calibration
 from wsss.datasets import kitti360 as adapter
-from wsss.datasets import miniature
 from wsss.datasets._kitti360_lists import SIDES
 from wsss.datasets.kitti360 import Kitti360
 from wsss.datasets.miniature import files, kitti360, kitti360_views
@@ -27,8 +26,8 @@ PLACES = [place for name in (ZERO, TWO) for place in kitti360_views.places("tiny
 
 
 @pytest.fixture(scope="module")
-def root(tmp_path_factory):
-    return miniature.build(tmp_path_factory.mktemp("one"), "kitti360", "tiny", jobs=1)
+def root(tiny):
+    return tiny("kitti360")
 
 
 def tree(root):

@@ -18,7 +18,6 @@ import pytest
 
 from wsss.benchmark.errors import DatasetError
 from wsss.benchmark.geometry import cameras
-from wsss.datasets import miniature
 from wsss.datasets.miniature import files, waymo, waymo_scan
 from wsss.datasets.miniature.engine.shapes import BROADER, KINDS
 from wsss.datasets.waymo import Waymo
@@ -28,8 +27,8 @@ CAMERAS = {1: "FRONT", 2: "FRONT_LEFT", 3: "FRONT_RIGHT"}
 
 
 @pytest.fixture(scope="module")
-def root(tmp_path_factory):
-    return miniature.build(tmp_path_factory.mktemp("one"), "waymo", size="tiny", jobs=1)
+def root(tiny):
+    return tiny("waymo")
 
 
 def tree(root):

@@ -59,7 +59,7 @@ class Toy(Dataset):
     def image(self, frame):
         return self._draw(frame)[0]
 
-    def dense(self, frame):
+    def dense(self, frame: Frame) -> np.ndarray | None:
         return self._draw(frame)[1]
 
 

@@ -1,7 +1,7 @@
 """Open3D, imported where it is used: PLY files and the viewer.
 
-Its wheels link to libusb, which bare machines lack; the copy in the package ``libusb-package`` serves then. A machine on
-which Open3D cannot be imported at all loses these files and the viewer, and nothing else.
+Its wheels link to libusb, which bare machines lack; the copy in the package ``libusb-package`` serves then. A machine
+on which Open3D cannot be imported at all loses these files and the viewer, and nothing else.
 """
 
 import ctypes

@@ -14,26 +14,26 @@ INCHES = 3.2
 SHOWN = 60_000
 """Points drawn of a cloud, evenly chosen."""
 REACH = 0.99
-"""Share of the points that the views from above take in."""
+"""Share of a view's points that the pictures from above take in."""
 
 
 def draw(
     title: str,
     image: UInt8[np.ndarray, "h w 3"],
     frame: int,
-    depth: Float[np.ndarray, " m"],
+    depth: Float[np.ndarray, " m"] | None,
     cloud: PointCloud,
     labels: UInt8[np.ndarray, " n"] | None,
     colors: Sequence[tuple[int, int, int]],
     sensor: PointCloud | None = None,
 ) -> Figure:
-    """A sheet of six panels.
+    """A sheet of nine panels: three of the view, six from above.
 
     Args:
         title: Of the sheet.
         image: Of the view shown.
         frame: Its place in the scene.
-        depth: Of the view's points along its optical axis, metres; the rows of ``cloud.view(frame)``.
+        depth: Of the view's points along its optical axis, metres; the rows of ``cloud.view(frame)``. None: unknown.
         cloud: The points of the scene.
         labels: One train id per point, IGNORE where unlabelled.
         colors: Of the classes.
@@ -47,27 +47,36 @@ def draw(
     grid[0, 0].imshow(image, interpolation="nearest")
     grid[0, 0].set_title("image")
     shape = (image.shape[0], image.shape[1])
-    _values(grid[0, 1], f"depth: {len(depth) / (shape[0] * shape[1]):.0%} of the pixels", pixel, depth, shape, "m")
+    density = f"{len(pixel) / (shape[0] * shape[1]):.0%} of the pixels"
+    if depth is None:
+        _remark(grid[0, 1], f"no pose, so no depth; {density}")
+    else:
+        _values(grid[0, 1], f"depth: {density}", pixel, depth, shape, "m")
     _values(grid[0, 2], "confidence", pixel, confidence, shape, "")
     ids = np.full(len(cloud.xyz), IGNORE, np.uint8) if labels is None else labels
     share = float((ids != IGNORE).mean()) if len(ids) else 0.0
     painted = paint(ids[None], np.array(colors, np.uint8))[0]
-    window = _window(cloud)
+    window = _window(cloud, own)
     _above(grid[1, 0], f"from above: {len(cloud.xyz):,} points", cloud, cloud.rgb / 255, window)
     _above(grid[1, 1], f"labels: {share:.1%} of the points", cloud, painted / 255, window, front=ids != IGNORE)
     _above(grid[1, 2], "confidence", cloud, cloud.confidence, window)
     _above(grid[2, 0], "height", cloud, (cloud.xyz @ cloud.up).astype(np.float64), window)
+    _above(grid[2, 1], "which view saw it", cloud, cloud.frame.astype(np.float64), window)
     if sensor is None:
-        grid[2, 1].text(0.5, 0.5, "no range sensor", ha="center", va="center", transform=grid[2, 1].transAxes)
+        _remark(grid[2, 2], "no range sensor beside it")
     else:
         moved = sensor.xyz + (sensor.origin - cloud.origin).astype(np.float32)
         beside = _Flat(moved, cloud.up)
-        _scatter(grid[2, 1], beside, sensor.rgb / 255, window)
-        grid[2, 1].set_title(f"range sensor: {len(sensor.xyz):,} points")
+        _scatter(grid[2, 2], beside, sensor.rgb / 255, window)
+        grid[2, 2].set_title(f"range sensor: {len(sensor.xyz):,} points")
     for axes in grid.ravel():
         axes.set_axis_off()
     figure.suptitle(title)
     return figure
+
+
+def _remark(axes: Axes, text: str) -> None:
+    axes.text(0.5, 0.5, text, ha="center", va="center", transform=axes.transAxes)
 
 
 class _Flat:
@@ -79,13 +88,14 @@ class _Flat:
         self.xy = np.stack([xyz @ first, xyz @ np.cross(up, first)], -1)
 
 
-def _window(cloud: PointCloud) -> tuple[float, float, float, float]:
-    """Left, right, bottom and top of what most points lie in, square."""
-    if not len(cloud.xyz):
+def _window(cloud: PointCloud, own: slice) -> tuple[float, float, float, float]:
+    """Left, right, bottom and top of a square around what a view saw, half as large again."""
+    shown = cloud.xyz[own] if own.stop > own.start else cloud.xyz
+    if not len(shown):
         return (-1.0, 1.0, -1.0, 1.0)
-    flat = _Flat(cloud.xyz, cloud.up).xy
+    flat = _Flat(shown, cloud.up).xy
     low, high = np.quantile(flat, (1 - REACH, REACH), axis=0)
-    middle, half = (low + high) / 2, max(float((high - low).max()) / 2 * 1.05, 1e-3)
+    middle, half = (low + high) / 2, max(float((high - low).max()) / 2 * 1.5, 1e-3)
     return (middle[0] - half, middle[0] + half, middle[1] - half, middle[1] + half)
 
 
@@ -114,7 +124,8 @@ def _above(
 def _scatter(
     axes: Axes, flat: _Flat, values: np.ndarray, window: tuple[float, ...], front: np.ndarray | None = None
 ) -> None:
-    every = np.linspace(0, len(flat.xy) - 1, min(SHOWN, len(flat.xy))).astype(int)
+    inside = np.flatnonzero(((flat.xy > window[::2]) & (flat.xy < window[1::2])).all(1))
+    every = inside[np.linspace(0, len(inside) - 1, min(SHOWN, len(inside))).astype(int)]
     if front is not None:  # few points are labelled: draw all of them, last
         every = np.concatenate([every, np.flatnonzero(front)])
     colours = {"c": values[every]} if values.ndim == 2 else {"c": values[every], "cmap": "viridis"}

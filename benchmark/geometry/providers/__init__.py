@@ -41,8 +41,8 @@ def names() -> list[str]:
     return sorted(found.name for found in pkgutil.iter_modules(__path__) if not found.name.startswith("_"))
 
 
-def load(name: str) -> type[Geometry]:
-    """The provider of that name.
+def load(name: str) -> type[Any]:
+    """The class of the provider of that name.
 
     Raises:
         UsageError: There is none.

@@ -1,0 +1,159 @@
+"""What the verb points does: make the clouds of a dataset, say how good they are, and draw them."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import UInt8
+from rich.console import Console
+from rich.table import Table
+
+from wsss.benchmark import data_commands
+from wsss.benchmark.console import Display
+from wsss.benchmark.data_commands import Where
+from wsss.benchmark.dataset import Dataset
+from wsss.benchmark.errors import BenchmarkError, UsageError, unknown_name
+from wsss.benchmark.geometry import open3d, providers, quality
+from wsss.benchmark.geometry.cache import Clouds, Failure, Result
+from wsss.benchmark.geometry.poses import Placement, placed
+from wsss.benchmark.supervision import Supervision
+from wsss.benchmark.types import PointCloud, Scene, Split, WeakKind
+
+FOLDER = Path("build/points")
+SHOWN = Path("build/shown")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Wanted:
+    """Which clouds are meant, and what to do with them."""
+
+    geometry: str
+    """A provider of geometry."""
+    scenes: tuple[str, ...]
+    """All of the split if none is named."""
+    split: Split
+    labels: WeakKind
+    seed: int
+    """Of the weak labels."""
+    show: bool
+    """Draw a figure and write a PLY file per scene."""
+    view: bool
+    """Open a window per scene."""
+    jobs: int
+    """Processes; 0 for one per core."""
+
+
+def make_points(console: Console, where: Where, wanted: Wanted) -> int:
+    """Make what is missing, print a summary, and draw what is asked for; an exit code of 1 if a scene failed."""
+    provider = providers.load(wanted.geometry)
+    (name,) = where.names()
+    dataset = where.open(name, console)
+    scenes = _scenes(dataset, wanted)
+    clouds = Clouds(dataset, provider(), FOLDER)
+    with Display(0, console) as display:
+        tell = lambda done, total: display.stage(f"points {name} {wanted.geometry}", done, total, "")  # noqa: E731
+        results = clouds.prepare(scenes, wanted.jobs or os.cpu_count() or 1, tell)
+    failed = {one.scene: one.outcome for one in results if isinstance(one.outcome, Failure)}
+    for scene, failure in failed.items():
+        console.print(f"{scene}: FAILED: {failure.error}", markup=False, highlight=False)
+    made = [scene for scene in scenes if scene.id not in failed]
+    if made:
+        _summarise(console, dataset, clouds, made, results, wanted)
+    console.print(f"{clouds.folder}", markup=False, highlight=False)
+    return BenchmarkError.exit_code if failed else 0
+
+
+def _scenes(dataset: Dataset, wanted: Wanted) -> list[Scene]:
+    """The scenes meant, which have a labelled frame.
+
+    Raises:
+        UsageError: One that is named does not exist.
+    """
+    every = {scene.id: scene for scene in dataset.scenes(wanted.split)}
+    for id in wanted.scenes:
+        if id not in every:
+            raise unknown_name("scene", id, every)
+    chosen = [every[id] for id in wanted.scenes] if wanted.scenes else list(every.values())
+    if not chosen:
+        raise UsageError(f"{dataset.title} has no scene in {wanted.split}")
+    return chosen
+
+
+def _summarise(
+    console: Console,
+    dataset: Dataset,
+    clouds: Clouds,
+    scenes: list[Scene],
+    results: list[Result],
+    wanted: Wanted,
+) -> None:
+    """Print the quality of all scenes together, and draw them one by one."""
+    supervision = None
+    if wanted.split == "train":
+        supervision = Supervision(dataset, wanted.labels, wanted.seed, Path("build/labels"))
+        supervision.prepare(wanted.jobs or os.cpu_count() or 1)
+    truth, parts = data_commands.truth(dataset), []
+    for scene in scenes:
+        cloud = clouds.open(scene)
+        labels = None if supervision is None else clouds.labels(scene, supervision)
+        placement = placed(dataset, scene)
+        parts.append(quality.measure(dataset, scene, cloud, labels, placement, truth))
+        if wanted.show:
+            _show(console, dataset, scene, cloud, labels, placement, wanted.geometry)
+        if wanted.view:
+            open3d.view(cloud, f"{dataset.title} {scene.id}")
+    found = quality.total(parts)
+    seconds = sum(one.outcome.seconds for one in results if not isinstance(one.outcome, Failure))
+    points = sum(one.outcome.points for one in results if not isinstance(one.outcome, Failure))
+    against = "true depth" if truth else "the range sensor"
+    rows = {
+        "scenes": f"{len(scenes)}, made in {seconds:.0f} s of work",
+        "points": f"{points:,}, {found.labelled / max(points, 1):.2%} with a weak label",
+        "coverage": f"{found.covered} of {found.frames} labelled frames have points, {found.density:.1%} of the pixels",
+    }
+    if found.right is not None:
+        rows["depth"] = (
+            f"{found.right:.1%} within {quality.CLOSE:.0%} of {against}, mean relative error {found.absrel:.3f}, "
+            f"over {len(found.error):,}"
+        )
+    table = Table(show_header=False, box=None)
+    for name, text in rows.items():
+        table.add_row(name, text)
+    console.print(table, highlight=False)
+
+
+def _show(
+    console: Console,
+    dataset: Dataset,
+    scene: Scene,
+    cloud: PointCloud,
+    labels: UInt8[np.ndarray, " n"] | None,
+    placement: Placement,
+    geometry: str,
+) -> None:
+    """Draw the labelled frame with the most points, and write the cloud as PLY."""
+    from wsss.benchmark.report.cloud import draw
+    from wsss.benchmark.report.style import paper_style, render
+
+    frames = [index for index, frame in enumerate(scene.frames) if frame.labelled]
+    index = max(frames, key=lambda one: cloud.view(one).stop - cloud.view(one).start)
+    image = dataset.image(scene.frames[index])
+    depth = quality.depth_of(cloud, index, placement, (image.shape[0], image.shape[1]))
+    stem = SHOWN / f"points-{dataset.name}-{geometry}-{scene.id}"
+    stem.parent.mkdir(parents=True, exist_ok=True)
+    title = f"{dataset.title}  {scene.frames[index].id}  {geometry}"
+    with paper_style():
+        figure = draw(
+            title, image, index, depth, cloud, labels, dataset.classes.colors, _sensed(dataset, scene, geometry)
+        )
+        stem.with_name(stem.name + ".png").write_bytes(render(figure)["png"])
+    open3d.write_ply(stem.with_name(stem.name + ".ply"), cloud, labels)
+    console.print(f"{stem}.png, .ply", markup=False, highlight=False)
+
+
+def _sensed(dataset: Dataset, scene: Scene, geometry: str) -> PointCloud | None:
+    """The range sensor's points, to stand beside a reconstruction."""
+    if geometry == "sensor" or not dataset.sources & {"lidar", "depth", "stereo"}:
+        return None
+    return providers.load("sensor")().points(dataset, scene)
