@@ -38,7 +38,7 @@ from wsss.datasets import _index
 from wsss.datasets import _matlab5 as matlab5
 from wsss.datasets import _nyuv2_toolbox as toolbox
 from wsss.datasets._files import read_image
-from wsss.datasets._nyuv2_video import KNOWN_BAD, windows
+from wsss.datasets._nyuv2_video import KNOWN_BAD, WINDOW, windows
 from wsss.datasets.nyuv2 import LABELS_13, NAMES, NAMES_13, NYUv2
 
 MAT = "nyu_depth_v2_labeled.mat"
@@ -196,6 +196,26 @@ def test_order_is_that_of_time_and_not_of_names(tmp_path):
     video, damaged = windows(tmp_path, np.array([1e9]), frozenset(), SIZE)
     assert [stem for _, stem, _, _ in video] == ["r-999999999.9-7", "r-1000000000.05-7", "r-1000000000.1-7"]
     assert not damaged
+
+
+def test_windows_are_what_a_loop_over_all_pairs_finds(tmp_path):
+    rng = np.random.default_rng(0)
+    labelled = np.array([5.0, 2.0, 9.5])
+    times = {kind: [f"{t:.3f}" for t in np.unique(rng.uniform(0, 14, 60).round(3))] for kind in "rd"}
+    for time in times["r"]:
+        (tmp_path / f"r-{time}-1.ppm").write_bytes(bytes(4))
+    for time in times["d"]:
+        (tmp_path / f"d-{time}-1.pgm").write_bytes(bytes(4))
+    expected = []
+    for time in sorted(times["r"], key=float):
+        apart = [abs(float(time) - moment) for moment in labelled]
+        depth = min(times["d"], key=lambda other: abs(float(other) - float(time)))
+        beside = f"d-{depth}-1" if abs(float(depth) - float(time)) <= toolbox.SLACK else ""
+        if min(apart) <= WINDOW:
+            expected.append((apart.index(min(apart)), f"r-{time}-1", float(time), beside))
+    assert {bool(row[3]) for row in expected} == {True, False} and len(expected) < len(times["r"])
+    assert windows(tmp_path, labelled, frozenset(), (1, 1)) == (expected, [])
+    assert windows(tmp_path / "absent", labelled, frozenset(), (1, 1)) == ([], [])
 
 
 def test_the_pointer_of_the_toolbox_finds_the_nearest():

@@ -365,6 +365,18 @@ def test_the_index_column_may_be_there_or_not(copy):
     assert everything(opened(copy, release="v2")) == before
 
 
+def test_row_groups_may_be_uneven_and_empty(copy):
+    before = everything(opened(copy, release="v2"))
+    for path in copy.rglob("*.parquet"):
+        table = pq.read_table(path)
+        with pq.ParquetWriter(path, table.schema) as writer:
+            for first, last in ((0, 1), (1, 1), (1, 4), (4, max(4, len(table)))):
+                writer.write_table(table.slice(first, last - first))
+        groups = pq.ParquetFile(path).metadata
+        assert groups.num_row_groups >= 3 or not len(table)
+    assert everything(opened(copy, release="v2")) == before
+
+
 def short_lidar(inclinations=None, turn=0.0):
     mounting = tree.transform(tree.rotation(0, 0, turn), (0, 0, 0))
     return LaserCalibration(vehicle_from_laser=mounting, inclinations=inclinations, lowest=-0.3, highest=0.3)
