@@ -4,6 +4,7 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -19,7 +20,7 @@ from wsss.benchmark.geometry.cameras import project, unproject
 from wsss.benchmark.geometry.clouds import UPWARDS, ViewPoints, around_labels, assemble, empty, from_depth
 from wsss.benchmark.geometry.providers.plane_sweep import PlaneSweep
 from wsss.benchmark.geometry.providers.truth import Truth
-from wsss.benchmark.geometry.sweep_stereo import Settings, View, _warp, choose_sources, reconstruct
+from wsss.benchmark.geometry.sweep_stereo import Depth, Settings, View, _warp, choose_sources, reconstruct
 from wsss.benchmark.randomness import stream
 from wsss.benchmark.types import Camera, Frame, Scene
 
@@ -36,14 +37,14 @@ def noise(name, size=(900, 900)):
         cv2.resize(rng.normal(size=(size[0] // k, size[1] // k)), size[::-1], interpolation=cv2.INTER_CUBIC)
         for k in (2, 4, 9)
     ]
-    grey = sum(layers)
+    grey = np.sum(layers, axis=0)
     return np.clip(128 + 40 * grey / grey.std(), 0, 255).astype(np.uint8)
 
 
 def texture_at(picture, x, y):
     """Colours of a plane's points, 60 texels per metre."""
     place = [(60 * axis + 450).reshape(SIZE).astype(np.float32) for axis in (x, y)]
-    return cv2.remap(picture, *place, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT)
+    return cv2.remap(picture, place[0], place[1], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT)
 
 
 def rendered(pose):
@@ -99,8 +100,15 @@ def test_confidence_ranks_pixels_by_being_right(views, depths):
     assert all((found.confidence[found.mask] > 0).all() for found in depths)
 
 
+def matched(views) -> list[Depth]:
+    """The depths of views that all have one."""
+    found = [depth for depth in reconstruct(views, Settings()) if depth is not None]
+    assert len(found) == len(views)
+    return found
+
+
 def test_twice_the_same(views, depths):
-    for first, second in zip(depths, reconstruct(views, Settings()), strict=True):
+    for first, second in zip(depths, matched(views), strict=True):
         assert np.array_equal(first.depth, second.depth)
         assert np.array_equal(first.confidence, second.confidence)
         assert np.array_equal(first.mask, second.mask)
@@ -108,7 +116,7 @@ def test_twice_the_same(views, depths):
 
 def test_units_do_not_matter(views, depths):
     larger = [replace(view, world_from_camera=moved(*(1000 + 7 * view.world_from_camera[:3, 3]))) for view in views]
-    for one, other in zip(depths, reconstruct(larger, Settings()), strict=True):
+    for one, other in zip(depths, matched(larger), strict=True):
         assert (one.mask == other.mask).mean() > 0.97
         both = one.mask & other.mask
         assert np.median(np.abs(other.depth[both] / one.depth[both] / 7 - 1)) < 1e-3
@@ -182,7 +190,7 @@ def test_views_may_differ_in_size(views):
         image=cv2.resize(views[1].image, None, fx=2, fy=2, interpolation=cv2.INTER_CUBIC),
         intrinsics=np.array([[2 * FOCAL, 0, 127.5], [0, 2 * FOCAL, 71.5], [0, 0, 1]]),
     )
-    found = reconstruct([views[0], double, *views[2:]], Settings())[2]
+    found = matched([views[0], double, *views[2:]])[2]
     assert found.mask.mean() > 0.4
     assert (np.abs(found.depth / rendered(views[2].world_from_camera)[1] - 1)[found.mask] < 0.05).mean() > 0.95
 
@@ -201,7 +209,7 @@ def test_real_stereo():
         View(image=images[0], intrinsics=first, world_from_camera=np.eye(4)),
         View(image=images[1], intrinsics=second, world_from_camera=moved(baseline, 0, 0)),
     ]
-    found = reconstruct(pair, Settings())[0]
+    found = matched(pair)[0]
     known = np.isfinite(disparity)
     right_there = np.abs(focal * baseline / found.depth - offset - disparity) < 2
     assert found.mask[known].mean() > 0.6
@@ -253,6 +261,7 @@ def test_points_of_a_miniature(posed):
 
 def true_depth(dataset, frame):
     stored = cv2.imread(str(dataset.root / "truth" / f"{frame.id}.png"), cv2.IMREAD_UNCHANGED)
+    assert stored is not None
     return np.where(stored > 0, stored / 256, np.inf)
 
 
@@ -281,6 +290,7 @@ def test_noise_of_the_truth_is_relative_and_repeats(tiny):
     exact, noisy, again = (Truth(noise=noise).points(dataset, scene) for noise in (0.0, 0.05, 0.05))
     assert np.array_equal(noisy.xyz, again.xyz) and len(noisy.xyz) == len(exact.xyz)
     rows, camera = exact.view(0), dataset.cameras(scene)[0]
+    assert camera is not None
     a, b = (project(c.xyz[rows].astype(float) + c.origin, camera, (64, 128)).depth for c in (exact, noisy))
     assert 0.045 < np.std(b / a - 1) < 0.055
 
@@ -330,7 +340,10 @@ def test_one_posed_frame_gives_an_empty_cloud(tmp_path):
 
 
 def test_settings_are_checked():
-    for wrong in ({"planes": 3}, {"window": 4}, {"sources": 0}, {"width": 5}, {"parallax": -1.0}):
+    wrongs: tuple[dict[str, Any], ...] = (
+        {"planes": 3}, {"window": 4}, {"sources": 0}, {"width": 5}, {"parallax": -1.0},
+    )  # fmt: skip
+    for wrong in wrongs:
         with pytest.raises(UsageError, match=next(iter(wrong))):
             PlaneSweep(**wrong)
     with pytest.raises(UsageError, match="noise"):

@@ -17,7 +17,7 @@ def test_what_is_read_is_what_was_derived(tmp_path, kind):
     assert supervision.ready and statistics.images == 6
     for _, frame in dataset.labelled("train"):
         expected = dataset.dense(frame) if kind == "full" else dataset.weak(frame, kind, 3)
-        assert np.array_equal(supervision.read(frame), expected)
+        assert expected is not None and np.array_equal(supervision.read(frame), expected)
     assert 0 < statistics.share <= 1 and (statistics.share == 1) == (kind == "full")
     assert all(value is None or 0 <= value <= 1 for value in statistics.coverage)
     assert Supervision(dataset, kind, 3, tmp_path / "labels").prepare() == statistics

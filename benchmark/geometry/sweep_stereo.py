@@ -129,14 +129,14 @@ def choose_sources(views: Sequence[View], index: int, count: int) -> tuple[int, 
 
     Each candidate scores, over a grid of pixels and depths, the share that it shows, weighted by parallax (up to
     ``ENOUGH``) and by the angle between the rays (less than ``ANGLE``). Which depths count follows from the rig: 5 to
-    100 distances to the nearest other view.
+    25 distances to the nearest other view.
     """
     centre = views[index].world_from_camera[:3, 3]
     apart = np.array([np.linalg.norm(view.world_from_camera[:3, 3] - centre) for view in views])
     moved = apart[apart > STILL * (1 + np.abs(centre).max())]
     if not len(moved):
         return ()
-    points = _samples(views[index], np.geomspace(5, 100, 5) * moved.min())
+    points = _samples(views[index], np.geomspace(5, 25, 5) * moved.min())
     scores = [0.0 if other == index else _usefulness(points, views[index], views[other]) for other in range(len(views))]
     order = sorted(range(len(views)), key=lambda other: -scores[other])
     return tuple(other for other in order[:count] if scores[other] > USELESS)
