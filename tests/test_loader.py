@@ -1,10 +1,10 @@
 """Batches are a function of (seed, step, position), whatever the number of workers and wherever a run resumes."""
 
-from dataclasses import dataclass, fields, replace
+from dataclasses import fields, replace
 
 import pytest
 import torch
-from toy import TRAIN, toy
+from toy import TRAIN, Brightness, toy
 
 from wsss.benchmark import IGNORE
 from wsss.benchmark.batch import Points
@@ -39,17 +39,6 @@ def test_workers_and_resuming_change_nothing(supervision):
         assert same(one, other)
     for one, other in zip(whole[4:], collected(training, start=4), strict=True):
         assert same(one, other)
-
-
-@dataclass(frozen=True)
-class Brightness:
-    """A preparation: any function of the batch that can be sent to another process."""
-
-    factor: float
-
-    def __call__(self, batch):
-        assert batch.prepared is None
-        return self.factor * batch.image.mean(1)
 
 
 def test_a_preparation_is_applied_by_whoever_makes_the_batch(supervision):

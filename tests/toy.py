@@ -1,5 +1,6 @@
 """A dataset and networks small enough for unit tests: no files but one byte per frame, no pretrained weights."""
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -132,3 +133,14 @@ def toy(folder: Path) -> Toy:
     root = folder / "toy"
     root.mkdir(parents=True, exist_ok=True)
     return Toy(root)
+
+
+@dataclass(frozen=True)
+class Brightness:
+    """A preparation: any function of the batch that can be sent to another process, which imports it from here."""
+
+    factor: float
+
+    def __call__(self, batch):
+        assert batch.prepared is None
+        return self.factor * batch.image.mean(1)
