@@ -5,10 +5,7 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-import numpy as np
-from jaxtyping import Float
 from rich.console import Console
 from rich.table import Table
 
@@ -16,10 +13,9 @@ from wsss.benchmark import discovery
 from wsss.benchmark.console import Display
 from wsss.benchmark.dataset import Dataset
 from wsss.benchmark.errors import DatasetError, UsageError, unknown_name
-from wsss.benchmark.types import Frame, Scene, Split
-
-if TYPE_CHECKING:
-    from wsss.benchmark.geometry.check import Depth
+from wsss.benchmark.suites import QUICK
+from wsss.benchmark.types import Scene, Split
+from wsss.benchmark.workplace import Workplace
 
 SPLITS: tuple[Split, ...] = ("train", "val")
 SHOWN = Path("build/shown")
@@ -50,28 +46,25 @@ class Where:
             discovery.dataset(self.name)
         return [self.name] if self.name else discovery.names("datasets")
 
-    def root(self, name: str, console: Console) -> Path | None:
-        """The folder of a dataset, None where nobody said; a miniature is built if it is missing."""
-        if self.miniature:
-            from wsss.datasets import miniature
-
-            with Display(0, console) as display:
-                tell = lambda done, total: display.stage(f"data {name}", done, total, "")  # noqa: E731
-                return miniature.build(Path("build/data/miniature-full"), name, jobs=os.cpu_count() or 1, progress=tell)
-        folder = self.data_root or os.environ.get("WSSS_DATA")
-        return Path(folder) / name if folder else None
-
     def open(self, name: str, console: Console) -> Dataset:
-        """The dataset.
+        """The dataset; a miniature is built if it is missing.
 
         Raises:
             UsageError: Nobody said where it is.
             DatasetMissing: It is not there.
         """
-        root = self.root(name, console)
-        if root is None:
+        if self.miniature:
+            with Display(0, console) as display:
+                return Workplace().open(name, QUICK, display.stage)
+        if self.folder is None:
             raise UsageError("name the folder that holds the datasets with --data-root or WSSS_DATA, or --miniature")
-        return discovery.dataset(name)(root)
+        return discovery.dataset(name)(self.folder / name)
+
+    @property
+    def folder(self) -> Path | None:
+        """Of the real datasets; None where nobody said."""
+        folder = self.data_root or os.environ.get("WSSS_DATA")
+        return Path(folder) if folder else None
 
 
 def show_data(console: Console, where: Where) -> int:
@@ -81,15 +74,15 @@ def show_data(console: Console, where: Where) -> int:
         adapter = discovery.dataset(name)
         console.rule(f"{adapter.title} ({name})", align="left")
         console.print(f"{adapter.homepage}  ({adapter.license})", markup=False, highlight=False)
-        root = where.root(name, console)
-        if root is None:
+        if not where.miniature and where.folder is None:
             tree = adapter.layout.strip()
             console.print(f"expected tree below <data root>/{name}:\n{tree}", markup=False, highlight=False)
             without_root += 1
             continue
         try:
-            _show_splits(console, adapter(root))
-            console.print(f"{root}", markup=False, highlight=False)
+            dataset = where.open(name, console)
+            _show_splits(console, dataset)
+            console.print(f"{dataset.root}", markup=False, highlight=False)
         except DatasetError as error:
             console.print(str(error), markup=False, highlight=False)
             missing += 1
@@ -116,6 +109,7 @@ def _show_splits(console: Console, dataset: Dataset) -> None:
 
 def check_data(console: Console, where: Where) -> int:
     """Print what the geometry checks find; an error code if one fails."""
+    from wsss.benchmark.geometry import true_depth
     from wsss.benchmark.geometry.check import check
 
     failed = 0
@@ -124,7 +118,7 @@ def check_data(console: Console, where: Where) -> int:
         console.rule(f"{dataset.title} ({name})", align="left")
         for split in SPLITS:
             table = Table(split, "found", "wanted", "", box=None)
-            for one in check(dataset, split, truth=truth(dataset)):
+            for one in check(dataset, split, truth=true_depth.of(dataset)):
                 verdict = {True: "good", False: "[bold]WRONG[/bold]", None: "not checked"}[one.good]
                 table.add_row(one.check, one.found, one.wanted, verdict)
                 failed += one.good is False
@@ -132,16 +126,6 @@ def check_data(console: Console, where: Where) -> int:
     if failed:
         console.print(f"{failed} checks failed: calibration, poses or sensor files do not belong to these images")
     return DatasetError.exit_code if failed else 0
-
-
-def truth(dataset: Dataset) -> "Depth | None":
-    """The true depth of a miniature's frames; None for real data."""
-    from wsss.datasets.miniature.files import read_truth
-
-    def depth(frame: Frame) -> Float[np.ndarray, "h w"] | None:
-        return read_truth(dataset.root, frame.id)
-
-    return depth if (dataset.root / "miniature.json").is_file() else None
 
 
 def show_frame(console: Console, where: Where, id: str | None) -> int:

@@ -9,12 +9,11 @@ from jaxtyping import UInt8
 from rich.console import Console
 from rich.table import Table
 
-from wsss.benchmark import data_commands
 from wsss.benchmark.console import Display
 from wsss.benchmark.data_commands import Where
 from wsss.benchmark.dataset import Dataset
 from wsss.benchmark.errors import BenchmarkError, UsageError, unknown_name
-from wsss.benchmark.geometry import open3d, providers, quality
+from wsss.benchmark.geometry import open3d, providers, quality, true_depth
 from wsss.benchmark.geometry.cache import Clouds, Failure, Result
 from wsss.benchmark.geometry.poses import Placement, placed
 from wsss.benchmark.supervision import Supervision
@@ -93,7 +92,7 @@ def _summarise(
     if wanted.split == "train":
         supervision = Supervision(dataset, wanted.labels, wanted.seed, Path("build/labels"))
         supervision.prepare(wanted.jobs or os.cpu_count() or 1)
-    truth, parts = data_commands.truth(dataset), []
+    truth, parts = true_depth.of(dataset), []
     for scene in scenes:
         cloud = clouds.open(scene)
         labels = None if supervision is None else clouds.labels(scene, supervision)

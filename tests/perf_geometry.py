@@ -19,8 +19,8 @@ from wsss.benchmark.geometry.poses import placed
 from wsss.benchmark.geometry.providers import plane_sweep
 from wsss.benchmark.geometry.providers.plane_sweep import PlaneSweep
 from wsss.benchmark.geometry.sweep_stereo import Settings, View, reconstruct
+from wsss.benchmark.geometry.true_depth import read_truth
 from wsss.benchmark.randomness import stream
-from wsss.datasets.miniature.files import read_truth
 
 DATASETS = ("kitti360", "waymo", "cityscapes", "nyuv2")
 

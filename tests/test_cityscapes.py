@@ -21,10 +21,10 @@ from PIL import Image
 from wsss.benchmark.dataset import DatasetMissing
 from wsss.benchmark.errors import DatasetError, Unsupported, UsageError
 from wsss.benchmark.geometry.cameras import project
+from wsss.benchmark.geometry.true_depth import read_truth
 from wsss.benchmark.types import IGNORE
 from wsss.datasets._files import read_image
 from wsss.datasets.cityscapes import DEFINED_IDS, TABLE, THINGS, Cityscapes
-from wsss.datasets.miniature.files import read_truth
 
 ULM = "train/ulm/ulm_000000_000019"
 

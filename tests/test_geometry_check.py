@@ -9,9 +9,9 @@ from wsss.benchmark import discovery
 from wsss.benchmark.geometry.cameras import project
 from wsss.benchmark.geometry.check import agrees, check
 from wsss.benchmark.geometry.sweeps import Seen, accumulate, seen
+from wsss.benchmark.geometry.true_depth import read_truth
 from wsss.benchmark.types import Camera, Sweep
 from wsss.datasets import miniature
-from wsss.datasets.miniature.files import read_truth
 
 MATRIX = np.array([[50.0, 0, 31.5], [0, 50, 23.5], [0, 0, 1]])
 SIZE = (48, 64)

@@ -10,6 +10,7 @@ import pytest
 
 from wsss.benchmark.errors import DatasetError
 from wsss.benchmark.geometry.cameras import project
+from wsss.benchmark.geometry.true_depth import read_truth
 from wsss.benchmark.types import Camera
 from wsss.datasets import _kitti360_calibration as calibration
 from wsss.datasets import kitti360 as adapter
@@ -207,7 +208,7 @@ def compare(root, dataset):
             place = next(p for p in PLACES if p.drive == drive and 0 <= int(number) - p.first < 4)
             points, unoccluded, semantic = simulated(place, int(number))
             apart.append(np.linalg.norm(sweep.xyz - points, axis=1))
-            truth = files.read_truth(root, frame.id)
+            truth = read_truth(root, frame.id)
             assert truth is not None and camera is not None
             seen = project(sweep.xyz, camera, truth.shape)
             chosen = seen.inside & unoccluded

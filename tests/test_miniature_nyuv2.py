@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from nyuv2_tree import like_the_toolbox
 
+from wsss.benchmark.geometry.true_depth import read_truth
 from wsss.benchmark.types import IGNORE
 from wsss.datasets import _nyuv2_toolbox as toolbox
 from wsss.datasets import miniature
@@ -16,7 +17,6 @@ from wsss.datasets._files import read_image
 from wsss.datasets.miniature import nyuv2 as format
 from wsss.datasets.miniature.engine.render import Scene
 from wsss.datasets.miniature.engine.shapes import KINDS
-from wsss.datasets.miniature.files import read_truth
 from wsss.datasets.miniature.rooms import rooms
 from wsss.datasets.miniature.rooms.indoor import CLASSES_40
 from wsss.datasets.nyuv2 import NYUv2

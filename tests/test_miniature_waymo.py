@@ -18,7 +18,8 @@ import pytest
 
 from wsss.benchmark.errors import DatasetError
 from wsss.benchmark.geometry import cameras
-from wsss.datasets.miniature import files, waymo, waymo_scan
+from wsss.benchmark.geometry.true_depth import read_truth
+from wsss.datasets.miniature import waymo, waymo_scan
 from wsss.datasets.miniature.engine.shapes import BROADER, KINDS
 from wsss.datasets.waymo import Waymo
 
@@ -54,7 +55,7 @@ def decoded(data):
 
 
 def true_depth(root, name):
-    depth = files.read_truth(root, name)
+    depth = read_truth(root, name)
     assert depth is not None, name
     return depth
 

@@ -11,7 +11,7 @@ from wsss.benchmark.cli import main
 from wsss.benchmark.geometry import quality
 from wsss.benchmark.geometry.poses import placed
 from wsss.benchmark.geometry.providers import load
-from wsss.datasets.miniature.files import read_truth
+from wsss.benchmark.geometry.true_depth import read_truth
 
 
 @pytest.fixture

@@ -3,7 +3,7 @@
 They need nothing but the data. On a miniature, whose true depth is known, points are compared with it too.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -15,10 +15,8 @@ from wsss.benchmark.dataset import Dataset
 from wsss.benchmark.errors import Unsupported
 from wsss.benchmark.geometry.cameras import inverse
 from wsss.benchmark.geometry.sweeps import Seen, seen
+from wsss.benchmark.geometry.true_depth import Depth
 from wsss.benchmark.types import Camera, Frame, Scene, Split, Sweep
-
-Depth = Callable[[Frame], Float[np.ndarray, "h w"] | None]
-"""The true depth of a frame's picture in metres, infinite where there is nothing."""
 
 ROUND_TRIP = 1e-6
 FASTEST = 60.0

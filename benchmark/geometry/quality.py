@@ -1,6 +1,6 @@
 """How good the points of a scene are: how much of the labelled pictures they cover, and how true their depth is."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,13 +11,13 @@ from wsss.benchmark.errors import Unsupported
 from wsss.benchmark.geometry.cameras import project
 from wsss.benchmark.geometry.poses import Placement
 from wsss.benchmark.geometry.sweeps import seen
-from wsss.benchmark.types import IGNORE, Frame, PointCloud, Scene
-
-Depth = Callable[[Frame], Float[np.ndarray, "h w"] | None]
-"""The true depth of a frame's picture in metres, infinite where there is nothing; None where it is not known."""
+from wsss.benchmark.geometry.true_depth import Depth
+from wsss.benchmark.types import IGNORE, Camera, PointCloud, Scene
 
 CLOSE = 0.05
 """Relative error within which a point counts as right."""
+AWAY = 0.02
+"""Share of the image's longer side up to which a point may typically be shown beside its pixel."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,16 +73,20 @@ def measure(
             not metres, one factor per scene is taken out first.
     """
     frames = [index for index, frame in enumerate(scene.frames) if frame.labelled]
+    cameras = dataset.cameras(scene)
     covered = points = pixels = 0
     pairs: list[np.ndarray] = []
     for index in frames:
-        image = dataset.image(scene.frames[index])
-        pixels += image.shape[0] * image.shape[1]
+        size = dataset.image(scene.frames[index]).shape[:2]
+        pixels += size[0] * size[1]
         own = cloud.view(index)
         count = own.stop - own.start
         covered, points = covered + (count > 0), points + count
         if count:
-            pairs.append(_pairs(dataset, scene, index, cloud, placement, truth, (image.shape[0], image.shape[1])))
+            known = None if truth is None else truth(scene.frames[index])
+            if known is None:
+                known = _sensed(dataset, scene, index, cameras[index], size)
+            pairs.append(_pairs(cloud, index, depth_of(cloud, index, placement, size), known))
     both = np.concatenate(pairs) if pairs else np.zeros((0, 2))
     if len(both) and not cloud.metric:
         both = both * (np.median(both[:, 1] / both[:, 0]), 1.0)
@@ -99,37 +103,39 @@ def measure(
 def depth_of(
     cloud: PointCloud, frame: int, placement: Placement, size: tuple[int, int]
 ) -> Float[np.ndarray, " m"] | None:
-    """Depth along the optical axis of the points that a frame saw; None where the frame has no camera."""
-    camera = placement.cameras[frame]
+    """Depth along the optical axis of the points that a frame saw.
+
+    None where the frame has no camera, or one that does not show the points at their pixels: the cloud is then in
+    another world, as that of a network which saw the images alone.
+    """
+    camera, rows = placement.cameras[frame], cloud.view(frame)
     if camera is None:
         return None
-    return project(cloud.xyz[cloud.view(frame)].astype(np.float64) + cloud.origin, camera, size).depth
+    found = project(cloud.xyz[rows].astype(np.float64) + cloud.origin, camera, size)
+    away = np.linalg.norm(found.pixel - cloud.pixel[rows], axis=1)
+    # Not a number where a point is behind the camera, which is not at its pixel either.
+    return found.depth if np.median(np.nan_to_num(away, nan=np.inf)) <= AWAY * max(size) else None
 
 
 def _pairs(
-    dataset: Dataset,
-    scene: Scene,
-    index: int,
     cloud: PointCloud,
-    placement: Placement,
-    truth: Depth | None,
-    size: tuple[int, int],
-) -> Float[np.ndarray, "m 2"]:
+    frame: int,
+    depth: Float[np.ndarray, " m"] | None,
+    known: Float[np.ndarray, "h w"] | None,
+) -> Float[np.ndarray, "k 2"]:
     """Depth of a frame's points, and what it should be."""
-    depth, pixel = depth_of(cloud, index, placement, size), cloud.pixel[cloud.view(index)]
-    known = None if truth is None else truth(scene.frames[index])
-    if known is None:
-        known = _sensed(dataset, scene, index, size)
     if depth is None or known is None:
         return np.zeros((0, 2))
-    there = known[pixel[:, 0], pixel[:, 1]]
+    row, column = cloud.pixel[cloud.view(frame)].T
+    there = known[row, column]
     use = np.isfinite(there) & (depth > 0)
     return np.stack([depth[use], there[use]], -1)
 
 
-def _sensed(dataset: Dataset, scene: Scene, index: int, size: tuple[int, int]) -> Float[np.ndarray, "h w"] | None:
+def _sensed(
+    dataset: Dataset, scene: Scene, index: int, camera: Camera | None, size: tuple[int, int]
+) -> Float[np.ndarray, "h w"] | None:
     """The range sensor's depth at the pixels that it hit, infinite elsewhere."""
-    camera = dataset.cameras(scene)[index]
     try:
         sweep = dataset.sweep(scene, index)
     except Unsupported:

@@ -10,6 +10,7 @@ import numpy as np
 from jaxtyping import Float, Shaped
 
 from wsss.benchmark.errors import DatasetError
+from wsss.benchmark.geometry.true_depth import UNITS, truth_path
 
 SizeName = Literal["full", "tiny"]
 """``full`` for the benchmark, ``tiny`` for tests."""
@@ -52,28 +53,12 @@ def _encoded(kind: str, image: np.ndarray, options: list[int]) -> bytes:
     return data.tobytes()
 
 
-def truth_path(root: Path, frame: str) -> Path:
-    """Where the true depth of a picture is, by the id that its adapter gives it."""
-    return root / "truth" / f"{frame}.png"
-
-
 def write_truth(root: Path, frame: str, depth: Float[np.ndarray, "h w"]) -> None:
     """Store depth along the optical axis in metres, infinite where there is nothing, as KITTI does: 256 per metre.
 
     Rounded to 9 binary digits, a thousandth of the depth, which makes the files a fifth smaller.
     """
-    units = np.where(depth < 255, depth * 256, 0.0)
+    units = np.where(depth < 255, depth * UNITS, 0.0)
     step = 2.0 ** np.maximum(np.floor(np.log2(np.maximum(units, 1))) - 9, 0)
     stored = np.minimum(np.round(units / step) * step, 65535).astype(np.uint16)
     write(truth_path(root, frame), png(stored))
-
-
-def read_truth(root: Path, frame: str) -> Float[np.ndarray, "h w"] | None:
-    """True depth in metres, infinite in the sky and beyond 255 m; None where the data is no miniature."""
-    path = truth_path(root, frame)
-    if not path.is_file():
-        return None
-    stored = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
-    if stored is None or stored.dtype != np.uint16:
-        raise DatasetError(f"{path} is damaged; delete it and build the miniature again")
-    return np.where(stored > 0, stored / 256, np.inf)

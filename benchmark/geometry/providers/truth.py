@@ -4,7 +4,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
-import cv2
 import numpy as np
 from jaxtyping import Float
 
@@ -12,11 +11,9 @@ from wsss.benchmark.dataset import Dataset
 from wsss.benchmark.errors import DatasetError, Unsupported, UsageError
 from wsss.benchmark.geometry.clouds import around_labels, assemble, from_depth
 from wsss.benchmark.geometry.poses import placed
+from wsss.benchmark.geometry.true_depth import is_miniature, read_truth, truth_path
 from wsss.benchmark.randomness import stream
 from wsss.benchmark.types import PointCloud, Scene
-
-_UNITS = 256
-"""Per metre in the files, which are 16-bit pictures; 0 says that there is nothing."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,7 +40,7 @@ class Truth:
             Unsupported: The data is no miniature, or its poses have no scale.
             DatasetError: A file is damaged or missing.
         """
-        if not (dataset.root / "miniature.json").is_file():
+        if not is_miniature(dataset.root):
             raise Unsupported(
                 f"{dataset.title}: {dataset.root} is not a miniature, and only a miniature knows its true depth; "
                 "choose another geometry, or build one with `wsss data --miniature`"
@@ -62,11 +59,11 @@ class Truth:
         return assemble(dataset, scene, views, up=placement.up, metric=True)
 
     def _depth(self, root: Path, frame: str) -> Float[np.ndarray, "h w"]:
-        path = root / "truth" / f"{frame}.png"
-        stored = cv2.imread(str(path), cv2.IMREAD_UNCHANGED) if path.is_file() else None
-        if stored is None or stored.dtype != np.uint16:
-            raise DatasetError(f"{path} is missing or damaged; delete the miniature and build it again")
-        depth = stored / _UNITS
+        depth = read_truth(root, frame)
+        if depth is None:
+            raise DatasetError(
+                f"{truth_path(root, frame)} is missing or damaged; delete the miniature and build it again"
+            )
         if self.noise:
             # Errors of several deviations would otherwise put points behind the camera.
             error = np.clip(stream(0, "truth", frame).normal(size=depth.shape), -3, 3)
