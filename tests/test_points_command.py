@@ -70,9 +70,15 @@ def test_quality_of_exact_points_is_perfect_and_of_moved_ones_is_not(tiny):
     exact = quality.measure(dataset, scene, cloud, None, placement, truth)
     assert exact.right == 1 and exact.absrel is not None and exact.absrel < 1e-3
     assert exact.covered == exact.frames and exact.density > 0.5
-    moved = replace(cloud, xyz=cloud.xyz * np.float32(1.3))
-    worse = quality.measure(dataset, scene, moved, None, placement, truth)
+    farther = cloud.xyz.copy()
+    for index, camera in enumerate(placement.cameras):  # along the lines of sight, so that every point keeps its pixel
+        if camera is not None and camera.world_from_camera is not None:
+            own, eye = cloud.view(index), (camera.world_from_camera[:3, 3] - cloud.origin).astype(np.float32)
+            farther[own] = eye + np.float32(1.3) * (farther[own] - eye)
+    worse = quality.measure(dataset, scene, replace(cloud, xyz=farther), None, placement, truth)
     assert worse.right is not None and worse.right < 0.5
     assert worse.absrel is not None and worse.absrel > 0.05
+    elsewhere = quality.measure(dataset, scene, replace(cloud, xyz=cloud.xyz[:, [1, 2, 0]]), None, placement, truth)
+    assert elsewhere.right is None and elsewhere.absrel is None and elsewhere.density == exact.density
     both = quality.total([exact, worse])
     assert both.frames == 2 * exact.frames and len(both.error) == len(exact.error) + len(worse.error)
