@@ -29,14 +29,20 @@ def cached(
         stat = path.stat()
         sha.update(f"{path.absolute()}\x1f{stat.st_size}\x1f{stat.st_mtime_ns}\n".encode())
     file = FOLDER / f"{name}-{sha.hexdigest()[:16]}.npz"
-    try:
-        with file.open("rb") as stream, np.load(stream, allow_pickle=False) as stored:
-            return dict(stored)
-    except FileNotFoundError:
-        pass
-    except (EOFError, OSError, ValueError, zipfile.BadZipFile):
-        file.unlink(missing_ok=True)  # damaged; it holds nothing that cannot be made again
+    if (stored := _read(file)) is not None:
+        return stored
     columns = make()
     with replacing(file) as temporary, temporary.open("wb") as stream:
         np.savez(stream, **columns)  # pyright: ignore[reportArgumentType]
     return columns
+
+
+def _read(file: Path) -> dict[str, np.ndarray] | None:
+    """The columns of a file; None where there is none, or a damaged one, which holds nothing that cannot be made."""
+    if not file.is_file():
+        return None
+    try:
+        with file.open("rb") as stream, np.load(stream, allow_pickle=False) as stored:
+            return dict(stored)
+    except (EOFError, OSError, ValueError, zipfile.BadZipFile):
+        return None

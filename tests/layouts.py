@@ -5,9 +5,8 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
-from kitti360_tree import write_kitti360
+from kitti360_tree import write_kitti360, write_png, write_text
 from nyuv2_tree import write_nyuv2
-from PIL import Image
 from waymo_tree import write_waymo
 
 SIZE = (32, 64)
@@ -18,16 +17,6 @@ CAMERA = {
 SPEED, YAW_RATE, SECONDS_PER_FRAME = 10.0, 0.2, 0.06
 DISPARITY = 2.5
 """Pixels, everywhere but in the left strip: a wall across the street."""
-
-
-def write_png(path: Path, pixels: np.ndarray) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(pixels).save(path)
-
-
-def write_text(path: Path, text: str) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(text, "utf-8")
 
 
 def picture(seed: int) -> np.ndarray:

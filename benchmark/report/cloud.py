@@ -8,6 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from wsss.benchmark.report.pictures import paint
+from wsss.benchmark.report.style import remark
 from wsss.benchmark.types import IGNORE, PointCloud
 
 INCHES = 3.2
@@ -49,7 +50,7 @@ def draw(
     shape = (image.shape[0], image.shape[1])
     density = f"{len(pixel) / (shape[0] * shape[1]):.0%} of the pixels"
     if depth is None:
-        _remark(grid[0, 1], f"no pose, so no depth; {density}")
+        remark(grid[0, 1], f"no pose, so no depth; {density}")
     else:
         _values(grid[0, 1], f"depth: {density}", pixel, depth, shape, "m")
     _values(grid[0, 2], "confidence", pixel, confidence, shape, "")
@@ -63,7 +64,7 @@ def draw(
     _above(grid[2, 0], "height", cloud, (cloud.xyz @ cloud.up).astype(np.float64), window)
     _above(grid[2, 1], "which view saw it", cloud, cloud.frame.astype(np.float64), window)
     if sensor is None:
-        _remark(grid[2, 2], "no range sensor beside it")
+        remark(grid[2, 2], "no range sensor beside it")
     else:
         moved = sensor.xyz + (sensor.origin - cloud.origin).astype(np.float32)
         beside = _Flat(moved, cloud.up)
@@ -73,10 +74,6 @@ def draw(
         axes.set_axis_off()
     figure.suptitle(title)
     return figure
-
-
-def _remark(axes: Axes, text: str) -> None:
-    axes.text(0.5, 0.5, text, ha="center", va="center", transform=axes.transAxes)
 
 
 class _Flat:

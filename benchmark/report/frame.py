@@ -9,6 +9,7 @@ from wsss.benchmark.dataset import Dataset
 from wsss.benchmark.errors import Unsupported
 from wsss.benchmark.geometry.sweeps import Seen, seen
 from wsss.benchmark.report.pictures import overlay_weak, paint
+from wsss.benchmark.report.style import remark
 from wsss.benchmark.types import WEAK_KINDS, Frame, Scene, WeakKind
 
 ACROSS = 3
@@ -34,7 +35,7 @@ def draw(dataset: Dataset, scene: Scene, index: int, seed: int = 0) -> Figure:
     _panel(panels[0], "image", image)
     _panel(panels[1], "dense labels", image if dense is None else paint(dense, colors))
     if dense is None:
-        _remark(panels[1], "not labelled")
+        remark(panels[1], "not labelled")
     for axes, kind in zip(panels[2:5], WEAK_KINDS, strict=True):
         _weak(axes, dataset, frame, kind, seed, image, colors)
     _points(panels[5], dataset, scene, index, image)
@@ -48,11 +49,6 @@ def _panel(axes: Axes, title: str, picture: UInt8[np.ndarray, "h w 3"]) -> None:
     axes.set_axis_off()
 
 
-def _remark(axes: Axes, text: str) -> None:
-    box = {"facecolor": "white", "edgecolor": "none", "alpha": 0.85}
-    axes.text(0.5, 0.5, text, transform=axes.transAxes, ha="center", va="center", bbox=box, wrap=True)
-
-
 def _weak(
     axes: Axes,
     dataset: Dataset,
@@ -64,7 +60,7 @@ def _weak(
 ) -> None:
     if kind not in dataset.labels or not frame.labelled:
         _panel(axes, kind, image)
-        _remark(axes, "not labelled" if kind in dataset.labels else f"{dataset.title} has no {kind}")
+        remark(axes, "not labelled" if kind in dataset.labels else f"{dataset.title} has no {kind}")
         return
     weak = dataset.weak(frame, kind, seed)
     _panel(axes, f"{kind}: {dataset.weak_source(kind)}", overlay_weak(image, weak, kind, colors))
@@ -85,7 +81,7 @@ def _points(axes: Axes, dataset: Dataset, scene: Scene, index: int, image: UInt8
     name = next((source for source in ("lidar", "depth", "stereo") if source in dataset.sources), "range sensor")
     _panel(axes, name if found is None else f"{name}: {len(found.depth):,} points", grey)
     if found is None:
-        _remark(axes, reason)
+        remark(axes, reason)
         return
     _scatter(axes, found, image.shape[1])
 

@@ -93,3 +93,9 @@ def hide_ticks(axes: Axes) -> None:
     axes.grid(False)
     for spine in axes.spines.values():
         spine.set_visible(False)
+
+
+def remark(axes: Axes, text: str) -> None:
+    """Words in the middle of a panel: why it shows nothing."""
+    box = {"facecolor": "white", "edgecolor": "none", "alpha": 0.85}
+    axes.text(0.5, 0.5, text, transform=axes.transAxes, ha="center", va="center", bbox=box, wrap=True)
