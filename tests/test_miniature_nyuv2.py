@@ -14,6 +14,8 @@ from wsss.benchmark.types import IGNORE
 from wsss.datasets import _nyuv2_toolbox as toolbox
 from wsss.datasets import miniature
 from wsss.datasets._files import read_image
+from wsss.datasets._nyuv2_video import WINDOW
+from wsss.datasets.miniature import kinect
 from wsss.datasets.miniature import nyuv2 as format
 from wsss.datasets.miniature.engine.render import Scene
 from wsss.datasets.miniature.engine.shapes import KINDS
@@ -21,7 +23,7 @@ from wsss.datasets.miniature.rooms import rooms
 from wsss.datasets.miniature.rooms.indoor import CLASSES_40
 from wsss.datasets.nyuv2 import NYUv2
 
-SIZE = format.SIZES["tiny"]
+SIZE, FULL = format.SIZES["tiny"], format.SIZES["full"]
 
 
 @pytest.fixture(autouse=True)
@@ -83,14 +85,68 @@ def test_files_and_counts_are_native(root, dataset):
     counts = {split: len(list(dataset.labelled(split))) for split in ("train", "val")}
     assert counts == {"train": 4, "val": 2} == {split: manifest[split] for split in counts}
     assert (manifest["width"], manifest["height"]) == (80, 60)
-    assert sum(not frame.labelled for *_, frame in views(dataset)) == manifest["video"] == 12
+    assert sum(not frame.labelled for *_, frame in views(dataset)) == manifest["video"] == 18
     assert not dataset.left_out()
     assert (root / "nyu_depth_v2_labeled.mat").read_bytes()[124:128] == b"\x00\x02IM"
 
 
-def test_rooms_of_the_test_split_have_no_raw_folder(dataset):
-    assert all(len(scene.frames) == 1 + SIZE.video for scene in dataset.scenes("train"))
-    assert all(len(scene.frames) == 1 for scene in dataset.scenes("val"))
+def test_every_room_of_both_splits_is_filmed(dataset):
+    for scene, *_ in views(dataset):
+        assert [frame.labelled for frame in scene.frames] == [k in SIZE.labelled for k in range(SIZE.pictures)]
+
+
+@pytest.fixture(scope="module")
+def walks():
+    """Some rooms at full size with the pictures of their walks."""
+    names = [f"room_{number:04}" for number in (1, 2, 4, 9, 18, 25, 33, 42)]
+    made = [(name, rooms.build(0, name)) for name in names]
+    return [(room, format.shots(room, FULL, 0, name)) for name, room in made]
+
+
+def poses_of(moments):
+    return np.stack([moment.pose for moment in moments])
+
+
+def test_walks_are_the_same_every_time(walks):
+    room, moments = walks[0]
+    again = format.shots(room, FULL, 0, "room_0001")
+    assert [(m.picture, m.depth) for m in again] == [(m.picture, m.depth) for m in moments]
+    np.testing.assert_array_equal(poses_of(again), poses_of(moments))
+    assert not np.allclose(poses_of(format.shots(room, FULL, 1, "room_0001")), poses_of(moments))
+
+
+def test_labelled_frames_have_video_on_both_sides_within_reach_of_the_adapter(walks):
+    for _, moments in walks:
+        assert len(moments) == FULL.pictures
+        times = np.array([toolbox.seconds(moment.picture) for moment in moments])
+        for place in FULL.labelled:
+            assert 2 <= place < FULL.pictures - 2
+        assert np.abs(times[:, None] - times[list(FULL.labelled)]).min(1).max() < WINDOW
+
+
+def test_the_camera_moves_as_stereo_needs_it(walks):
+    """Steps of a hand's breadth, small turns, and parallax that is neither too small nor too large to match."""
+    small, step, turn, parallax, overlap = (30, 40), [], [], [], []
+    matrix = toolbox.color_intrinsics(small)
+    rays = toolbox.rays(matrix, None, small)
+    for room, moments in walks:
+        scene, poses = Scene(room.mesh, room.light), poses_of(moments)
+        step += np.linalg.norm(np.diff(poses[:, :3, 3], axis=0), axis=1).tolist()
+        relative = np.linalg.inv(poses[:-1]) @ poses[1:]
+        turn += np.degrees(np.arccos(np.clip((np.trace(relative, axis1=1, axis2=2) - 2) / 2, -1, 1))).tolist()
+        for place, pose in enumerate(poses[:-2]):
+            xyz = rays * np.minimum(kinect.true_depth(scene, small, pose), 1e3).reshape(-1, 1)
+            for ahead, found in ((1, overlap), (2, parallax)):
+                other = np.linalg.inv(poses[place + ahead]) @ pose
+                image, far = (xyz @ other[:3, :3].T + shift for shift in (other[:3, 3], 0.0))
+                pixel, still = (p @ matrix.T / p[:, 2:] for p in (image, far))
+                inside = (pixel >= -0.5).all(1) & (pixel[:, 0] < 39.5) & (pixel[:, 1] < 29.5) & (image[:, 2] > 0)
+                moved = np.linalg.norm(pixel - still, axis=1)[inside] * FULL.width / small[1]
+                found.append(inside.mean() if ahead == 1 else np.median(moved))
+    assert min(step) > 0.08 and max(step) < 0.22 and 0.11 < np.mean(step) < 0.18
+    assert max(turn) < 9 and np.mean(turn) < 5
+    assert min(overlap) > 0.6 and np.mean(overlap) > 0.8
+    assert min(parallax) > 4 and 8 < np.mean(parallax) < 35
 
 
 def test_the_numbers_of_both_splits_are_mixed():
@@ -157,7 +213,7 @@ def test_points_of_the_kinect_have_the_class_of_their_pixel(dataset):
     right, wrong = [], []
     for unit in format.units("tiny", 0):
         room = rooms.build(0, unit.name)
-        moment = format.shots(room, SIZE, 0, unit.name)[0][SIZE.before]
+        moment = format.shots(room, SIZE, 0, unit.name)[SIZE.labelled[0]]
         scene = next(scene for scene, *_ in views(dataset) if scene.id.endswith(unit.name[-5:]))
         index = [frame.labelled for frame in scene.frames].index(True)
         sweep, dense = dataset.sweep(scene, index), dataset.dense(scene.frames[index])
@@ -191,7 +247,7 @@ def test_raw_depth_falls_on_raw_depths_of_the_same_moment(root, dataset):
             errors[sign] = np.mean((np.abs(expected - stored.T) > 0.05 * stored.T)[both])
         assert errors[-1] < 0.05 and errors[-1] < errors[1], errors
         compared += 1
-    assert compared == 4
+    assert compared == 6
 
 
 def test_depth_has_the_holes_of_a_kinect_and_depths_are_filled(root):
@@ -205,9 +261,9 @@ def test_depth_has_the_holes_of_a_kinect_and_depths_are_filled(root):
 def test_pictures_and_depth_images_are_not_synchronised(root):
     for folder in (root / "raw").iterdir():
         times = {kind: sorted(toolbox.seconds(p.stem) or 0.0 for p in folder.glob(f"{kind}-*.p?m")) for kind in "rd"}
-        assert len(times["r"]) == len(times["d"]) == 1 + SIZE.video
+        assert len(times["r"]) == len(times["d"]) == SIZE.pictures
         gaps = np.diff(times["r"])
-        assert gaps.min() > 0.07 and gaps.max() < 0.13
+        assert gaps.min() > 0.37 and gaps.max() < 0.43
         apart = np.subtract(times["d"], times["r"])
         assert np.abs(apart).max() < 0.025 and np.abs(apart).max() > 1e-5
 

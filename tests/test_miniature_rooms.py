@@ -14,6 +14,7 @@ from wsss.datasets.miniature.rooms.indoor import NAMES_40
 INTRINSICS = np.array([[64.9, 0, 40.2], [0, 64.9, 31.2], [0, 0, 1.0]])
 CLASS = np.array([rooms.CLASSES_40.get(kind, 0) for kind in KINDS])
 COUNT = 16
+STOPS = (10, 38)
 
 
 @pytest.fixture(scope="module")
@@ -24,9 +25,9 @@ def built():
 
 @pytest.fixture(scope="module")
 def pictures(built):
-    """Two views of each room."""
+    """What two stops on a walk through each room show."""
     scenes = [Scene(room.mesh, room.light) for room in built]
-    poses = [room.views(stream(0, "views", k), 2) for k, room in enumerate(built)]
+    poses = [room.path(stream(0, "views", k), 48, 4.8, STOPS)[list(STOPS)] for k, room in enumerate(built)]
     return [[scene.view(INTRINSICS, (60, 80), p, "a") for p in two] for scene, two in zip(scenes, poses, strict=True)]
 
 
@@ -36,9 +37,9 @@ def test_seed_and_name_decide_everything():
         np.testing.assert_array_equal(getattr(first.mesh, name), getattr(again.mesh, name))
     assert first.light == again.light
     assert first.size != other.size
-    poses = first.path(stream(0, "walk"), 5, 1.0)
-    np.testing.assert_array_equal(poses, again.path(stream(0, "walk"), 5, 1.0))
-    assert not np.allclose(poses, first.path(stream(1, "walk"), 5, 1.0))
+    poses = first.path(stream(0, "walk"), 5, 1.0, (2,))
+    np.testing.assert_array_equal(poses, again.path(stream(0, "walk"), 5, 1.0, (2,)))
+    assert not np.allclose(poses, first.path(stream(1, "walk"), 5, 1.0, (2,)))
 
 
 def test_scene_types_are_drawn_or_told():
@@ -93,9 +94,9 @@ def distance_to(mesh, point):
 
 def test_camera_walks_upright_through_free_space(built):
     for k, room in enumerate(built):
-        poses = room.path(stream(0, "walk", k), 31, 3.0)
+        poses = room.path(stream(0, "walk", k), 48, 4.7, STOPS)
         turn, place = poses[:, :3, :3], poses[:, :3, 3]
-        np.testing.assert_allclose(turn @ turn.transpose(0, 2, 1), np.tile(np.eye(3), (31, 1, 1)), atol=1e-9)
+        np.testing.assert_allclose(turn @ turn.transpose(0, 2, 1), np.tile(np.eye(3), (48, 1, 1)), atol=1e-9)
         np.testing.assert_allclose(np.linalg.det(turn), 1)
         assert (turn[:, 2, 1] < -0.85).all()  # the camera's down is down
         assert (turn[:, 2, 2] < 0).all()  # and it looks a little that way
@@ -107,6 +108,17 @@ def test_camera_walks_upright_through_free_space(built):
         cells = (place[:, :2] / CELL).astype(int)
         assert (room.clearance[cells[:, 0], cells[:, 1]] > 0.04).all()
         assert all(distance_to(room.mesh, p) > 0.08 for p in place[::6])
+
+
+def test_the_way_is_an_arc_that_is_walked_evenly(built):
+    for k, room in enumerate(built):
+        poses = room.path(stream(0, "walk", k), 48, 4.7, STOPS)
+        place = poses[:, :2, 3]
+        steps = np.linalg.norm(np.diff(place[::6], axis=0), axis=1)
+        assert steps.max() < 1.6 * steps.min()
+        ahead = (place[-1] - place[0]) / np.linalg.norm(place[-1] - place[0])
+        middle = poses[24, :2, 2] / np.linalg.norm(poses[24, :2, 2])
+        assert abs(ahead @ middle) < np.sin(0.75), "the camera looks to the side"
 
 
 def test_views_show_several_things_from_different_places(built, pictures):

@@ -1,7 +1,8 @@
 """The miniature NYU Depth v2: rooms filmed by a hand-held Kinect, in the files and names of the release.
 
-A unit is a room. Its labelled frames wait in ``.parts`` until all rooms are there, because the release keeps those of
-all rooms in one file. As for some rooms of the release, there is no raw folder for those of the test split.
+A unit is a room, filmed on one walk of which some pictures are labelled. Labelled frames wait in ``.parts`` until all
+rooms are there, because the release keeps those of all rooms in one file. Of the Kinect's 20 to 30 pictures in a second
+every tenth or so is kept, so that the camera moves by a hand's breadth from one to the next.
 """
 
 import hashlib
@@ -23,7 +24,7 @@ from wsss.datasets.miniature.files import SizeName, Unit
 from wsss.datasets.miniature.rooms import rooms
 from wsss.datasets.miniature.rooms.indoor import CLASSES_40
 
-VERSION = 1
+VERSION = 2
 """Raise it when what is written changes."""
 
 NAMES: tuple[str, ...] = tuple(sorted(set(CLASSES_40) - {"sky"}))
@@ -31,8 +32,8 @@ NAMES: tuple[str, ...] = tuple(sorted(set(CLASSES_40) - {"sky"}))
 
 _TICK = 0.01
 """Seconds between the poses of a walk; pictures and depth images are taken at different ones."""
-_GAP = 10
-"""Poses between two pictures of the video: 10 Hz."""
+_GAP = 40
+"""Poses between two pictures of the video: 2.5 Hz."""
 _START = 1_294_880_000
 """Unix time at which the first room is filmed."""
 
@@ -44,20 +45,15 @@ class Size:
     width: int
     height: int
     rooms: int
-    labelled: int
-    """Labelled frames of a room."""
-    video: int
-    """Raw pictures around each."""
-
-    @property
-    def before(self) -> int:
-        """Raw pictures before a labelled frame."""
-        return (self.video + 1) // 2
+    pictures: int
+    """Raw pictures of a room's walk, those of the labelled frames among them."""
+    labelled: tuple[int, ...]
+    """Which of them are labelled."""
 
     @property
     def steps(self) -> int:
-        """Poses of the walk around a labelled frame."""
-        return (self.video + 1) * _GAP
+        """Poses of the walk."""
+        return self.pictures * _GAP
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -65,7 +61,7 @@ class Size:
         return self.height, self.width
 
 
-SIZES: dict[SizeName, Size] = {"full": Size(160, 120, 60, 2, 6), "tiny": Size(80, 60, 6, 1, 3)}
+SIZES: dict[SizeName, Size] = {"full": Size(160, 120, 60, 12, (2, 9)), "tiny": Size(80, 60, 6, 4, (2,))}
 
 
 def _is_test(number: int) -> bool:
@@ -75,15 +71,16 @@ def _is_test(number: int) -> bool:
 
 def units(size: SizeName, seed: int) -> tuple[Unit, ...]:
     """The rooms."""
-    return tuple(Unit(f"room_{number:04}", SIZES[size].labelled) for number in range(1, SIZES[size].rooms + 1))
+    return tuple(Unit(f"room_{number:04}", len(SIZES[size].labelled)) for number in range(1, SIZES[size].rooms + 1))
 
 
 def facts(size: SizeName) -> dict[str, Any]:
     """For ``miniature.json``."""
     shape = SIZES[size]
     test = sum(_is_test(number) for number in range(1, shape.rooms + 1))
-    counts = {"train": (shape.rooms - test) * shape.labelled, "val": test * shape.labelled}
-    return {"width": shape.width, "height": shape.height, **counts, "video": counts["train"] * shape.video}
+    count = len(shape.labelled)
+    counts = {"train": (shape.rooms - test) * count, "val": test * count}
+    return {"width": shape.width, "height": shape.height, **counts, "video": shape.rooms * (shape.pictures - count)}
 
 
 @dataclass(frozen=True)
@@ -104,67 +101,49 @@ def write(root: Path, size: SizeName, seed: int, unit: str) -> str:
     shape, number = SIZES[size], int(unit.rpartition("_")[2])
     room = rooms.build(seed, unit)
     name = f"{room.scene_type}_{number:04}"
-    walks = shots(room, shape, seed, unit)
+    moments = shots(room, shape, seed, unit)
+    labelled = [moments[place] for place in shape.labelled]
     part, sha = _part(root, unit), hashlib.sha256()
     scene = Scene(room.mesh, room.light)
     if not part.is_file():
-        frames = [_labelled(scene, shape, seed, walk[shape.before]) for walk in walks]
+        frames = [_labelled(scene, shape, seed, moment) for moment in labelled]
         columns = {key: np.stack([frame[key] for frame in frames]) for key in frames[0]}
-        for key, kind in (("rawRgbFilenames", "picture"), ("rawDepthFilenames", "depth")):
-            suffix = "ppm" if kind == "picture" else "pgm"
-            columns[key] = np.array([f"{name}/{getattr(walk[shape.before], kind)}.{suffix}" for walk in walks])
-        columns |= {"scenes": np.array([name] * len(walks)), "sceneTypes": np.array([room.scene_type] * len(walks))}
+        columns["rawRgbFilenames"] = np.array([f"{name}/{moment.picture}.ppm" for moment in labelled])
+        columns["rawDepthFilenames"] = np.array([f"{name}/{moment.depth}.pgm" for moment in labelled])
+        columns |= {"scenes": np.array([name] * len(frames)), "sceneTypes": np.array([room.scene_type] * len(frames))}
         buffer = io.BytesIO()
         np.savez_compressed(buffer, **columns)  # pyright: ignore[reportArgumentType]
         files.write(part, buffer.getvalue())
     for key, column in sorted(_read(part).items()):
         sha.update(f"{key} {column.dtype} {column.shape}\n".encode() + column.tobytes())
-    for place, walk in enumerate(walks):
-        middle = walk[shape.before]
-        truth = f"{(number - 1) * shape.labelled + place + 1:04}"
-        if not files.truth_path(root, truth).is_file():
-            files.write_truth(root, truth, kinect.true_depth(scene, shape.shape, middle.pose))
-        for moment in [] if _is_test(number) else walk:
-            for content in _video(root, scene, shape, seed, name, moment, truth=moment is not middle):
-                sha.update(content)
+    first = (number - 1) * len(labelled) + 1
+    truths = {moment.picture: f"{first + k:04}" for k, moment in enumerate(labelled)}
+    for moment in moments:
+        truth = truths.get(moment.picture, f"{name}__{moment.picture}")
+        for content in _video(root, scene, shape, seed, name, moment, truth):
+            sha.update(content)
     return sha.hexdigest()
 
 
-def shots(room: rooms.Room, shape: Size, seed: int, unit: str) -> list[list[Moment]]:
-    """Per labelled frame of a room the video around it; the labelled one is number ``shape.before``."""
-    hour = _START + 3600 * int(unit.rpartition("_")[2])
-    return [
-        _moments(poses, shape, stream(seed, "miniature nyuv2 shots", unit, place), hour + 240 * place)
-        for place, poses in enumerate(_walks(room, shape, seed, unit))
-    ]
-
-
-def _walks(room: rooms.Room, shape: Size, seed: int, unit: str) -> list[Float[np.ndarray, "f 4 4"]]:
-    """World from colour camera every 10 ms; each walk sees another part of the room than those before."""
-    walks: list[np.ndarray] = []
-    for place in range(shape.labelled):
-        rng, count = stream(seed, "miniature nyuv2 walk", unit, place), shape.steps
-        found = [room.path(rng, count, count * _TICK) for _ in range(5 if walks else 1)]
-        walks.append(max(found, key=lambda walk: min((_apart(walk[0], other[0]) for other in walks), default=0.0)))
-    return walks
-
-
-def _apart(a: Float[np.ndarray, "4 4"], b: Float[np.ndarray, "4 4"]) -> float:
-    """How different two views are: the angle between them in radians, plus half the metres."""
-    angle = float(np.arccos(np.clip(a[:3, 2] @ b[:3, 2], -1, 1)))
-    return angle + 0.5 * float(np.linalg.norm(a[:3, 3] - b[:3, 3]))
-
-
-def _moments(poses: Float[np.ndarray, "f 4 4"], shape: Size, rng: np.random.Generator, start: float) -> list[Moment]:
-    """A walk's pictures and depth images, taken at moments of their own but for those of the labelled frame."""
+def shots(room: rooms.Room, shape: Size, seed: int, unit: str) -> list[Moment]:
+    """The pictures of a room's walk; those of ``shape.labelled`` have their depth image at the same moment."""
+    stops = [_when(place) for place in shape.labelled]
+    poses = room.path(stream(seed, "miniature nyuv2 walk", unit), shape.steps, shape.steps * _TICK, stops)
+    rng, start = stream(seed, "miniature nyuv2 shots", unit), _START + 3600 * int(unit.rpartition("_")[2])
     moments = []
-    for step in range(-shape.before, shape.video - shape.before + 1):
-        when = (step + shape.before) * _GAP + _GAP // 2 + (int(rng.integers(-1, 2)) if step else 0)
-        later = when + (int(rng.integers(-1, 3)) if step else 0)
+    for place in range(shape.pictures):
+        exact = place in shape.labelled
+        when = _when(place) + (0 if exact else int(rng.integers(-1, 2)))
+        later = when + (0 if exact else int(rng.integers(-1, 3)))
         times = [start + _TICK * k + float(rng.uniform(0, 0.0009)) for k in (when, later)]
         names = [f"{kind}-{t:.6f}-{int(t * 6e7) % 2**32}" for kind, t in zip("rd", times, strict=True)]
         moments.append(Moment(poses[when], poses[later], *names))
     return moments
+
+
+def _when(place: int) -> int:
+    """At which pose of the walk a picture is due."""
+    return place * _GAP + _GAP // 2
 
 
 def _labelled(scene: Scene, shape: Size, seed: int, moment: Moment) -> dict[str, np.ndarray]:
@@ -217,9 +196,12 @@ def _raw_depth(scene: Scene, shape: Size, seed: int, moment: Moment) -> UInt16[n
 
 
 def _video(
-    root: Path, scene: Scene, shape: Size, seed: int, name: str, moment: Moment, *, truth: bool
+    root: Path, scene: Scene, shape: Size, seed: int, name: str, moment: Moment, truth: str
 ) -> tuple[bytes, bytes]:
-    """Write what is missing of a raw picture, its depth image and its true depth; the bytes of the first two."""
+    """Write what is missing of a raw picture, its depth image and its true depth; the bytes of the first two.
+
+    ``truth`` is the frame's id.
+    """
     color = root / "raw" / name / f"{moment.picture}.ppm"
     depth = root / "raw" / name / f"{moment.depth}.pgm"
     if not color.is_file():
@@ -231,9 +213,8 @@ def _video(
     gravity = root / "raw" / name / f"a{moment.picture[1:]}.dump"
     if not gravity.is_file():
         files.write(gravity, _acceleration(moment.pose).astype("<f4").tobytes())
-    frame = f"{name}__{moment.picture}"
-    if truth and not files.truth_path(root, frame).is_file():
-        files.write_truth(root, frame, kinect.true_depth(scene, shape.shape, moment.pose))
+    if not files.truth_path(root, truth).is_file():
+        files.write_truth(root, truth, kinect.true_depth(scene, shape.shape, moment.pose))
     return color.read_bytes(), depth.read_bytes()
 
 
@@ -244,8 +225,9 @@ def finish(root: Path, size: SizeName, seed: int) -> None:
     if all(path.is_file() for path in written) and not any(part.is_file() for part in parts):
         return
     nyuv2_mat.write_frames(written[0], [_read(part) for part in parts], NAMES)
-    numbers = range(1, SIZES[size].rooms * SIZES[size].labelled + 1)
-    test = [n for n in numbers if _is_test((n - 1) // SIZES[size].labelled + 1)]
+    count = len(SIZES[size].labelled)
+    numbers = range(1, SIZES[size].rooms * count + 1)
+    test = [n for n in numbers if _is_test((n - 1) // count + 1)]
     nyuv2_mat.write_splits(written[1], sorted(set(numbers) - set(test)), test)
     nyuv2_mat.write_mapping(written[2], NAMES)
     for part in parts:

@@ -61,7 +61,7 @@ def pictures(plan: Plan, most: int, low: Number = 1.25) -> None:
     """Pictures on the walls, and a clock now and then."""
     if plan.rng.random() < 0.3:
         plan.hang(fixtures.clock(plan.rng), 1.9)
-    for _ in range(int(plan.rng.integers(2, most + 3))):
+    for _ in range(int(plan.rng.integers(3, most + 4))):
         width, height = plan.rng.uniform(0.35, 1.25), plan.rng.uniform(0.35, 0.95)
         height = min(height, plan.height - low - 0.45)
         plan.hang(fixtures.picture(plan.rng, width, height, plan.rng.random() < 0.8), low + plan.rng.uniform(0, 0.35))

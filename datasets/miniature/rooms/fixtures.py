@@ -112,7 +112,7 @@ def refrigerator(rng: Rng) -> Things:
     handle += [(0.66, 0.70, half - 0.09, half - 0.06, split - 0.42, split - 0.06)]
     things = [join([boxes([(0, 0.61, -half, half, 0, high)], shade(look, 0.93)), boxes(doors, look),
                     boxes(handle, Look("refrigerator", "metal", METALS[0]))])]  # fmt: skip
-    for _ in range(int(rng.integers(0, 4))):
+    for _ in range(int(rng.integers(1, 6))):
         y, z = rng.uniform(-half + 0.02, half - 0.3), rng.uniform(0.9, high - 0.3)
         things.append(facing((y, y + 0.16), (z, z + 0.2), 0.664, Look("paper", "page", tint(rng, PAINTS[:6]))))
     return things

@@ -72,8 +72,6 @@ class Plan:
     """Bounds (along, z, along, z) of what covers each wall."""
     holes: dict[int, list[np.ndarray]] = field(default_factory=lambda: {k: [] for k in range(4)})
     """Bounds (along, z, along, z) of the openings of each wall."""
-    spots: list[tuple[float, float, float, float]] = field(default_factory=list)
-    """Middles and sizes in metres of all things."""
 
     def length(self, wall: int) -> float:
         """Metres."""
@@ -95,14 +93,9 @@ class Plan:
 
     def put(self, things: Things, x: Number, y: Number, z: Number = 0.0, yaw: Number = 0.0) -> None:
         """Add counted things without asking whether there is room."""
-        for number, thing in enumerate(things):
+        for thing in things:
             self.counted += 1
-            placed = thing.owned(self.counted).placed(x, y, z, yaw)
-            self.parts.append(placed)
-            corners = placed.corners.reshape(-1, 3)
-            low, high = corners.min(0), corners.max(0)
-            x0, y0, z0 = ((low + high) / 2).tolist()
-            self.spots.append((x0, y0, z0, float(np.linalg.norm(high - low)) * (0.3 if number else 1.0)))
+            self.parts.append(thing.owned(self.counted).placed(x, y, z, yaw))
 
     def _fits(self, place: Place, front: Number, kept: bool = True) -> bool:
         foot, wide = place.area(), place.area(front)
@@ -207,8 +200,11 @@ class Plan:
         self.holes[wall].append(hole)
         return True
 
-    def build_wall(self, wall: int, look: Look, z: Interval) -> Mesh:
-        """A band of a wall around its openings, in pieces of about half a metre, so that corners darken evenly."""
+    def build_wall(self, wall: int, look: Look, z: Interval, enlarged: Number = 1.0) -> Mesh:
+        """A band of a wall around its openings, in pieces of about half a metre, so that corners darken evenly.
+
+        Its texture is ``enlarged`` so many times.
+        """
         steps = max(2, round(self.length(wall) / 0.5))
         along, rise = set(np.linspace(0, self.length(wall), steps + 1).tolist()), {*map(float, z)}
         for a0, z0, a1, z1 in self.holes[wall]:
@@ -226,7 +222,7 @@ class Plan:
         yaw = wall * np.pi / 2
         x, y, _ = self.on_wall(wall, 0.0)
         points = np.stack([x - np.sin(yaw) * uv[..., 0], y + np.cos(yaw) * uv[..., 0], uv[..., 1]], -1)
-        return quads(points, look, uv * [-1, 1] + [7.3 * wall, 0])
+        return quads(points, look, uv * [-1, 1] / enlarged + [7.3 * wall, 0])
 
     def clearance(self) -> Float32[np.ndarray, "columns rows"]:
         """Metres from the middle of each cell of the floor to what stands next to it."""

@@ -30,9 +30,9 @@ Things = list[Mesh]
 
 def wooden(rng: Rng, kind: str) -> Look:
     """A wooden or painted surface."""
-    if rng.random() < 0.25:
+    if rng.random() < 0.2:
         return Look(kind, "lacquer", tint(rng, PAINTS))
-    return Look(kind, ("wood", "smooth wood")[int(rng.integers(2))], tint(rng, WOODS))
+    return Look(kind, "wood" if rng.random() < 0.7 else "smooth wood", tint(rng, WOODS))
 
 
 def cloth(rng: Rng, kind: str, patterned: Number = 0.3) -> Look:

@@ -1,6 +1,6 @@
 """An indoor world from a seed: a furnished room, its light, and walks through it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -55,22 +55,10 @@ class Room:
     """Metres."""
     clearance: Float32[np.ndarray, "columns rows"]
     """Metres from each cell of the floor to what stands next to it."""
-    spots: Float[np.ndarray, "n 4"]
-    """Middles and sizes of the things that can be looked at."""
 
-    def views(self, rng: Rng, count: int) -> Float[np.ndarray, "f 4 4"]:
-        """world_from_camera at several places that see different parts of the room."""
-        taken, poses = np.zeros((0, 3)), []
-        for _ in range(count):
-            place, clearance, yaw = walk.viewpoint(rng, self.mesh, self.clearance, self.spots, taken)
-            poses.append(walk.stroll(rng, place, clearance, yaw, 1, 0.0))
-            taken = np.concatenate([taken, [[*place, yaw]]])
-        return np.concatenate(poses)
-
-    def path(self, rng: Rng, frames: int, seconds: float) -> Float[np.ndarray, "f 4 4"]:
-        """world_from_camera at equal intervals of a walk with a hand-held camera."""
-        place, clearance, yaw = walk.viewpoint(rng, self.mesh, self.clearance, self.spots, np.zeros((0, 3)))
-        return walk.stroll(rng, place, clearance, yaw, frames, seconds)
+    def path(self, rng: Rng, frames: int, seconds: float, stops: Sequence[int]) -> Float[np.ndarray, "f 4 4"]:
+        """world_from_camera at equal intervals of a walk with a hand-held camera, chosen for what its stops show."""
+        return walk.walk(rng, self.mesh, self.clearance, seconds, frames, stops)
 
 
 def build(seed: int, name: str, scene_type: str | None = None) -> Room:
@@ -95,7 +83,7 @@ def build(seed: int, name: str, scene_type: str | None = None) -> Room:
     size = (plan.width, plan.depth, plan.height)
     mesh = join(plan.parts)
     mesh = mesh.where((mesh.normals * mesh.normals).sum(1) > 0.5)  # without the empty faces at the poles of balls
-    return Room(mesh, light, scene_type, size, plan.clearance(), np.array(plan.spots))
+    return Room(mesh, light, scene_type, size, plan.clearance())
 
 
 def _stand_free(plan: Plan) -> None:

@@ -32,6 +32,9 @@ FLOORS = {
     "floor tiles": ((0.95, 0.92, 0.86), (0.75, 0.70, 0.64), (0.66, 0.50, 0.42)),
     "checkers": ((1.0, 0.98, 0.94), (0.85, 0.78, 0.68)),
 }
+_ENLARGED = {"painted wall": 2.6, "rough wall": 2.6, "carpet": 3.2, "boards": 1.3, "strips": 1.3}
+"""Times by which a tile of a texture is larger than its material has it, so that no picture shows two of them: what
+repeats tells nobody where he is. Patterns that repeat in real rooms are left as they are."""
 
 
 def surfaces(plan: Plan, scene_type: str) -> None:
@@ -45,10 +48,12 @@ def surfaces(plan: Plan, scene_type: str) -> None:
     look = Look("floor", floor, tint(rng, FLOORS[floor]))
     turn = rng.random() < 0.5
     uv = [[(0, 0), (w, 0), (w, d), (0, d)]] if turn else [[(0, 0), (0, w), (d, w), (d, 0)]]
-    plan.parts.append(quads([[(0, 0, 0), (w, 0, 0), (w, d, 0), (0, d, 0)]], look, uv))
+    scaled = np.array(uv) / _ENLARGED.get(floor, 1.0)
+    plan.parts.append(quads([[(0, 0, 0), (w, 0, 0), (w, d, 0), (0, d, 0)]], look, scaled))
     above = Look("ceiling", "ceiling tiles" if plain and rng.random() < 0.8 else "rough wall", tint(rng, PAINTS[:3]))
     plan.parts.append(quads([[(0, 0, h), (0, d, h), (w, d, h), (w, 0, h)]], above))
-    paper = "painted wall" if plain or wet else WALLS[int(rng.choice(7, p=[0.34, 0.2, 0.12, 0.12, 0.12, 0.06, 0.04]))]
+    drawn = "" if wet or plain else WALLS[int(rng.choice(7, p=[0.34, 0.2, 0.12, 0.12, 0.12, 0.06, 0.04]))]
+    paper = drawn or ("rough wall" if wet else "painted wall")
     main = Look("wall", paper, tint(rng, PAINTS))
     accent = Look("wall", "painted wall", tint(rng, PAINTS)) if rng.random() < 0.3 else main
     special, skirting = int(rng.integers(4)), Look("wall", "lacquer", tint(rng, PAINTS[:3] + WOODS[:4]))
@@ -57,7 +62,8 @@ def surfaces(plan: Plan, scene_type: str) -> None:
     for wall in range(4):
         if split:
             plan.parts.append(plan.build_wall(wall, tiled, (0, split)))
-        plan.parts.append(plan.build_wall(wall, accent if wall == special else main, (split, h)))
+        upper = accent if wall == special else main
+        plan.parts.append(plan.build_wall(wall, upper, (split, h), _ENLARGED.get(upper.material, 1.0)))
         if not split:
             plan.parts.append(_skirting(plan, wall, skirting))
 
@@ -211,7 +217,7 @@ def light(plan: Plan, found: list[Window], seed: int, office: bool) -> Light:
         towards_sun=(float(np.cos(azimuth)), float(np.sin(azimuth)), float(rng.uniform(0.35, 0.8))),
         sun=_rgb(sun), ambient=_rgb(mean), horizon=(1.5, 1.6, 1.75), zenith=(0.7, 0.95, 1.4),
         clouds=float(rng.uniform(0.3, 0.8)), haze=1e5, exposure=float(rng.uniform(0.95, 1.55) * (1.0 if lit else 1.15)),
-        white=_rgb(white), noise=float(rng.uniform(0.008, 0.018)), seed=seed, lamps=tuple(lamps),
+        white=_rgb(white), noise=float(rng.uniform(0.003, 0.008)), seed=seed, lamps=tuple(lamps),
     )  # fmt: skip
 
 

@@ -29,7 +29,7 @@ def kitchen(plan: Plan) -> None:
     """A run of base cabinets with counter, sink and stove, cupboards above, a refrigerator, perhaps a table."""
     rng = plan.rng
     colors = PAINTS if rng.random() < 0.5 else WOODS
-    look = Look("cabinet", "smooth wood" if colors is WOODS else "lacquer", tint(rng, colors))
+    look = Look("cabinet", "wood" if colors is WOODS else "lacquer", tint(rng, colors))
     stone = Look("counter", ("granite", "lacquer", "wood")[int(rng.integers(3))], tint(rng, (*PAINTS, *WOODS)))
     plan.against(fixtures.refrigerator(rng), front=0.6, corner=True)
     for length in (rng.uniform(2.2, 3.2), rng.uniform(1.4, 2.2)):
@@ -41,7 +41,7 @@ def kitchen(plan: Plan) -> None:
             for name, y in spots.items():
                 half = 0.34 if name == "sink" else 0.32
                 surface.taken.append(np.array([0, y - half, 0.6, y + half]))
-            surface.scatter(COOKING, int(rng.integers(5, 11)))
+            surface.scatter(COOKING, int(rng.integers(7, 13)))
             if rng.random() < 0.5:
                 plan.near(fixtures.towel(rng), run, 0.61, spots["sink"] + 0.1, 0.25)
     if min(plan.width, plan.depth) > 3.0 and rng.random() < 0.75:
