@@ -12,8 +12,8 @@ from typing import Literal
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Bool, Float
-from torch import Tensor
+from jaxtyping import Bool, Float, Int64
+from torch import Tensor, nn
 
 from wsss.benchmark import IGNORE, Batch, Task, UsageError
 from wsss.benchmark.method import Predictor
@@ -50,7 +50,8 @@ class Config:
     def __post_init__(self) -> None:
         for name in ("momentum", "threshold", "start"):
             if not 0 <= getattr(self, name) <= 1:
-                raise UsageError(f"ema: {name} must lie in [0, 1], not {getattr(self, name)}")
+                method = type(self).__module__.rpartition(".")[2]
+                raise UsageError(f"{method}: {name} must lie in [0, 1], not {getattr(self, name)}")
 
 
 PAPER = Config(target="soft", gate="share", momentum=0.99, start=0.0, scored="student")
@@ -76,13 +77,9 @@ class EMA(Partial):
 
     def losses(self, batch: Batch, progress: float) -> Mapping[str, Tensor]:
         """Cross-entropy on labelled pixels, and agreement with the teacher on unlabelled ones."""
-        config = self.config
         logits = self.student(batch.strong).logits
-        terms = {"supervised": config.supervised * partial_cross_entropy(logits, batch.labels)}
-        if progress >= config.start:
-            unlabelled = batch.valid & (batch.labels == IGNORE)
-            terms["consistency"] = config.consistency * self.consistency(logits, self.teach(batch.image), unlabelled)
-        return terms
+        teacher = self.teach(batch.image) if progress >= self.config.start else None
+        return branch(self.config, logits, teacher, batch.labels, batch.valid)
 
     @torch.no_grad()
     def teach(self, image: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b c h w"]:
@@ -90,39 +87,9 @@ class EMA(Partial):
         self.teacher.train(self.config.teacher_mode == "train")
         return self.teacher(image).logits.float().softmax(1)
 
-    def consistency(
-        self,
-        logits: Float[Tensor, "b c h w"],
-        teacher: Float[Tensor, "b c h w"],
-        where: Bool[Tensor, "b h w"],
-    ) -> Float[Tensor, ""]:
-        """Disagreement of the student's logits with the teacher's probabilities, averaged over ``where``.
-
-        Pixels below the threshold count in the average's denominator: an unsure teacher makes a small loss, so the term
-        needs no ramp.
-        """
-        confidence, hard = teacher.max(1)
-        confident = (confidence >= self.config.threshold).float()
-        if self.config.target == "hard":
-            per_pixel = F.cross_entropy(logits, hard, reduction="none")
-        else:
-            per_pixel = F.kl_div(logits.float().log_softmax(1), teacher, reduction="none").sum(1)
-        if self.config.per_class:
-            per_pixel = per_pixel / logits.shape[1]
-        weight = confident if self.config.gate == "pixel" else confident.mean()
-        return (per_pixel * weight * where).sum() / where.sum().clamp(min=1)
-
-    @torch.no_grad()
     def after_step(self, step: int) -> None:
-        """Move the teacher: parameters and running statistics are averaged, counters copied."""
-        since_reset = (step - 1) % self.config.reset_every if self.config.reset_every else step
-        keep = min(1 - 1 / (since_reset + 1), self.config.momentum)
-        student = self.student.state_dict()
-        for name, slow in self.teacher.state_dict().items():
-            if slow.is_floating_point():
-                slow.lerp_(student[name].to(slow.dtype), 1 - keep)
-            else:
-                slow.copy_(student[name])
+        """Move the teacher."""
+        move(self.teacher, self.student, momentum_at(self.config, step))
 
     def predictors(self) -> Mapping[str, Predictor]:
         """Teacher and student, the scored one first."""
@@ -135,3 +102,67 @@ class EMA(Partial):
     def predict(self, image: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b c h w"]:
         """Logits of the scored network."""
         return self.predictors()[self.config.scored](image)
+
+
+def branch(
+    config: Config,
+    logits: Float[Tensor, "b c ..."],
+    teacher: Float[Tensor, "b c ..."] | None,
+    labels: Int64[Tensor, "b ..."],
+    valid: Bool[Tensor, "b ..."],
+) -> dict[str, Tensor]:
+    """The terms of one student, of pixels or of points.
+
+    Args:
+        config: Weights and kind of the terms.
+        logits: The student's, of the strong view.
+        teacher: Probabilities of the weak view; None before the consistency term joins.
+        labels: IGNORE where there is none.
+        valid: What the consistency term may use.
+    """
+    terms = {"supervised": config.supervised * partial_cross_entropy(logits, labels)}
+    if teacher is not None:
+        terms["consistency"] = config.consistency * consistency(config, logits, teacher, labels, valid)
+    return terms
+
+
+def consistency(
+    config: Config,
+    logits: Float[Tensor, "b c ..."],
+    teacher: Float[Tensor, "b c ..."],
+    labels: Int64[Tensor, "b ..."],
+    valid: Bool[Tensor, "b ..."],
+) -> Float[Tensor, ""]:
+    """Disagreement of the student's logits with the teacher's probabilities, averaged over what has no label.
+
+    What lies below the threshold counts in the average's denominator: an unsure teacher makes a small loss, so the
+    term needs no ramp.
+    """
+    confidence, hard = teacher.max(1)
+    confident = (confidence >= config.threshold).float()
+    if config.target == "hard":
+        each = F.cross_entropy(logits, hard, reduction="none")
+    else:
+        each = F.kl_div(logits.float().log_softmax(1), teacher, reduction="none").sum(1)
+    if config.per_class:
+        each = each / logits.shape[1]
+    weight = confident if config.gate == "pixel" else (confident * valid).sum() / valid.sum().clamp(min=1)
+    where = valid & (labels == IGNORE)
+    return (each * weight * where).sum() / where.sum().clamp(min=1)
+
+
+def momentum_at(config: Config, step: int) -> float:
+    """The share of itself that a teacher keeps after step number ``step`` (from 1)."""
+    since_reset = (step - 1) % config.reset_every if config.reset_every else step
+    return min(1 - 1 / (since_reset + 1), config.momentum)
+
+
+@torch.no_grad()
+def move(teacher: nn.Module, student: nn.Module, keep: float) -> None:
+    """Move a teacher towards its student: parameters and running statistics are averaged, counters copied."""
+    fast = student.state_dict()
+    for name, slow in teacher.state_dict().items():
+        if slow.is_floating_point():
+            slow.lerp_(fast[name].to(slow.dtype), 1 - keep)
+        else:
+            slow.copy_(fast[name])

@@ -38,7 +38,7 @@ class Partial(Method):
         return self.student(image).logits
 
 
-def partial_cross_entropy(logits: Float[Tensor, "b c h w"], labels: Int64[Tensor, "b h w"]) -> Float[Tensor, ""]:
-    """Mean cross-entropy over the labelled pixels of the batch; 0, not NaN, where nothing is labelled."""
+def partial_cross_entropy(logits: Float[Tensor, "b c ..."], labels: Int64[Tensor, "b ..."]) -> Float[Tensor, ""]:
+    """Mean cross-entropy over the labelled pixels, or points, of the batch; 0, not NaN, where nothing is labelled."""
     total = F.cross_entropy(logits, labels, ignore_index=IGNORE, reduction="sum")
     return total / (labels != IGNORE).sum().clamp(min=1)
