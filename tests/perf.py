@@ -150,9 +150,12 @@ def main(names: list[str]) -> None:
     """Print the rows of the benchmarks named, all by default, and what a GPU does if there is one."""
     import perf_clouds
     import perf_datasets
+    import perf_geometry
     import perf_tree
 
-    benchmarks = BENCHMARKS | perf_tree.BENCHMARKS | perf_datasets.BENCHMARKS | perf_clouds.BENCHMARKS
+    benchmarks = (
+        BENCHMARKS | perf_tree.BENCHMARKS | perf_datasets.BENCHMARKS | perf_clouds.BENCHMARKS | perf_geometry.BENCHMARKS
+    )
     if unknown := set(names) - benchmarks.keys():
         raise SystemExit(str(unknown_name("benchmark", unknown.pop(), benchmarks)))
     print(f"| benchmark | measured, {torch.get_num_threads()} thread | value | baseline | times faster |")

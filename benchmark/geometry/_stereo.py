@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Float32
 
 NOISE = 1.6
 """Grey levels of 255 that count as the camera's noise: windows with less contrast do not correlate."""
@@ -16,6 +16,12 @@ OUTSIDE = -1.0
 PATHS = (0.05, 0.5, 10.0)
 """Of the semi-global paths: costs of a step to the next plane and of a jump, where the costs of a match go from 0 to 1;
 and the grey levels between two pixels that halve the cost of a jump."""
+
+
+PARTS = (-1.0, -0.5, 0.0, 0.5, 1.0)
+"""Steps from plane to plane at which the neighbourhood of a surface is searched."""
+LEAST = 0.1
+"""Steps of inverse depth from infinity: nothing is farther."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,6 +38,13 @@ class Warp:
         far, step = (np.tensordot(matrix, pixel, 1) for matrix in (self.at_infinity, self.per_inverse_depth))
         place = far + step * inverse_depth
         return place / place[2], place[2]
+
+    def lines(self, size: tuple[int, int]) -> tuple[Float32[np.ndarray, "3 h w"], Float32[np.ndarray, "3 h w"]]:
+        """Where each pixel appears at infinity, and what is added to that per unit of inverse depth; homogeneous."""
+        row, column = np.mgrid[: size[0], : size[1]]
+        pixel = np.stack([column, row, np.ones_like(row)]).astype(np.float64)
+        far, step = (np.tensordot(matrix, pixel, 1) for matrix in (self.at_infinity, self.per_inverse_depth))
+        return far.astype(np.float32), step.astype(np.float32)
 
     def parallax(self, size: tuple[int, int]) -> Float[np.ndarray, "h w"]:
         """Pixels that each pixel's match moves per unit of inverse depth, at infinity; zero at the epipole."""
@@ -55,3 +68,20 @@ class Match:
     """Mean zero-mean normalised cross-correlation with the best two sources; 0 where the best plane is an outer one."""
     mass: Float[np.ndarray, "h w"]
     """Share of all planes' softmax that the best plane and its two neighbours hold: 1 is unambiguous."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Swept:
+    """A view's depth before the views are compared."""
+
+    match: Match
+    """Refined around the surfaces that the sweep found."""
+    smooth: Float[np.ndarray, "h w"]
+    """Weighted share of each pixel's neighbours whose depths, as the sweep found them, lie on a plane with its own."""
+    sources: tuple[int, ...]
+    warps: tuple[Warp, ...]
+    """To each source."""
+    backs: tuple[Warp, ...]
+    """From each source."""
+    parallax: Float[np.ndarray, "h w"]
+    """Pixels, to the best source, at the depth that was found."""

@@ -41,23 +41,35 @@ def aggregate(
 
 
 def fit_surfaces(
-    inverse_depth: Float32[np.ndarray, "h w"], kept: Bool[np.ndarray, "h w"], reach: int, slope: float, slack: float
+    inverse_depth: Float32[np.ndarray, "h w"],
+    kept: Bool[np.ndarray, "h w"],
+    grey: UInt8[np.ndarray, "h w"],
+    reach: int,
+    slope: float,
+    slack: float,
+    alike: float,
 ) -> tuple[Float32[np.ndarray, "h w"], Float32[np.ndarray, "h w"]]:
     """Planes through the kept neighbours of each kept pixel; a plane in space is one in inverse depth too.
+
+    A neighbour weighs less the less it looks like the pixel, so that the plane is that of the pixel's own side of an
+    edge, and so that depth that does not end where the picture has its edge finds little support.
 
     Args:
         inverse_depth: Per pixel.
         kept: Which of them count.
+        grey: The image.
         reach: Half the side of the window, pixels.
         slope: Relative change of inverse depth per pixel up to which a neighbour may belong to the same surface.
         slack: Relative distance from the plane up to which it does.
+        alike: Difference in grey that halves a neighbour's weight.
 
     Returns:
-        The plane's inverse depth at the pixel, and the share of the window, within the image, that lies on it; 0 where
-        there are too few to fit one.
+        The plane's inverse depth at the pixel, and the weighted share of the window, within the image, that lies on
+        it; 0 where there are too few to fit one.
     """
     surface, support = inverse_depth.copy(), np.zeros_like(inverse_depth)
-    _surfaces(inverse_depth, kept, reach, slope, slack, surface, support)
+    weights = (1 / (1 + np.arange(256) / alike)).astype(np.float32)
+    _surfaces(inverse_depth, kept, grey, weights, reach, slope, slack, surface, support)
     return surface, support
 
 
@@ -96,52 +108,64 @@ def _along(
 
 @_compiled
 def _plane(
-    depth: np.ndarray, kept: np.ndarray, row: int, column: int, reach: int, plane: tuple, slope: float, slack: float
+    depth: np.ndarray,
+    kept: np.ndarray,
+    grey: np.ndarray,
+    weights: np.ndarray,
+    row: int,
+    column: int,
+    reach: int,
+    plane: tuple,
+    slope: float,
+    slack: float,
 ) -> tuple:
-    """The plane (height, slopes) through the neighbours near another plane, and how many they are; 0 if too few.
+    """The plane (height, slopes) through the neighbours near another plane, and their share of the weight; 0 if few.
 
     Heights are relative to the middle's; a neighbour may be off by ``slack``, and by ``slope`` per pixel of distance.
     """
-    n, sx, sy, sz, xx, xy, yy, xz, yz = 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0
+    count, whole, n, sx, sy, sz, xx, xy, yy, xz, yz = 0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0
+    level, height = np.int64(grey[row, column]), depth[row, column]
     for y in range(max(-reach, -row), min(reach, depth.shape[0] - 1 - row) + 1):
         for x in range(max(-reach, -column), min(reach, depth.shape[1] - 1 - column) + 1):
+            w = weights[abs(np.int64(grey[row + y, column + x]) - level)]
+            whole += w
             if not kept[row + y, column + x]:
                 continue
-            z = depth[row + y, column + x] / depth[row, column] - 1
+            z = depth[row + y, column + x] / height - 1
             if abs(z - plane[0] - plane[1] * x - plane[2] * y) > slack + slope * (abs(x) + abs(y)):
                 continue
-            n, sx, sy, sz = n + 1, sx + x, sy + y, sz + z
-            xx, xy, yy, xz, yz = xx + x * x, xy + x * y, yy + y * y, xz + x * z, yz + y * z
+            count, n, sx, sy, sz = count + 1, n + w, sx + w * x, sy + w * y, sz + w * z
+            xx, xy, yy, xz, yz = xx + w * x * x, xy + w * x * y, yy + w * y * y, xz + w * x * z, yz + w * y * z
     a, b, c = xx * yy - xy * xy, sx * yy - xy * sy, sx * xy - xx * sy
     determinant = n * a - sx * b + sy * c
-    if n < 6 or determinant < 1e-3:
+    if count < 6 or determinant < 1e-4 * n:
         return (0.0, 0.0, 0.0), 0.0
-    height = sz * a - sx * (xz * yy - xy * yz) + sy * (xz * xy - xx * yz)
+    top = sz * a - sx * (xz * yy - xy * yz) + sy * (xz * xy - xx * yz)
     along_x = n * (xz * yy - xy * yz) - sz * b + sy * (sx * yz - xz * sy)
     along_y = n * (xx * yz - xz * xy) - sx * (sx * yz - xz * sy) + sz * c
-    return (height / determinant, along_x / determinant, along_y / determinant), n
+    return (top / determinant, along_x / determinant, along_y / determinant), n / whole
 
 
 @_compiled
 def _surfaces(
     depth: np.ndarray,
     kept: np.ndarray,
+    grey: np.ndarray,
+    weights: np.ndarray,
     reach: int,
     slope: float,
     slack: float,
     surface: np.ndarray,
     support: np.ndarray,
 ) -> None:
-    height, width = depth.shape
-    for row in range(height):
-        rows = min(row, reach) + min(height - 1 - row, reach) + 1
-        for column in range(width):
+    for row in range(depth.shape[0]):
+        for column in range(depth.shape[1]):
             if not kept[row, column]:
                 continue
-            plane, count = _plane(depth, kept, row, column, reach, (0.0, 0.0, 0.0), slope, slope)
-            for _ in range(2):
-                if count > 0:
-                    plane, count = _plane(depth, kept, row, column, reach, plane, 0.0, slack)
-            if count > 0 and plane[0] > -0.5:
+            plane, share = _plane(depth, kept, grey, weights, row, column, reach, (0.0, 0.0, 0.0), slope, slope)
+            for _ in range(1):
+                if share > 0:
+                    plane, share = _plane(depth, kept, grey, weights, row, column, reach, plane, 0.0, slack)
+            if share > 0 and plane[0] > -0.5:
                 surface[row, column] = depth[row, column] * (1 + plane[0])
-                support[row, column] = count / (rows * (min(column, reach) + min(width - 1 - column, reach) + 1))
+                support[row, column] = share

@@ -2,21 +2,24 @@
 
 For each view, every plane of a stack parallel to its image is warped into neighbouring views; a pixel's depth is the
 plane on which the windows around it correlate best (Collins, "A space-sweep approach to true multi-image matching",
-CVPR 1996), made even by semi-global paths. A depth survives if the depths that neighbouring views found for themselves
-agree with it and if it lies on a plane with its neighbours. The world has to stand still, to have texture, and the
-camera has to move: elsewhere there is no depth rather than a wrong one.
+CVPR 1996), made even by semi-global paths. Around the surfaces so found it is searched once more, with windows that lie
+on them. A depth survives if the depths that neighbouring views found for themselves, its neighbours and its own
+correlation make it likely to be right. The world has to stand still, to have texture, and the camera has to move:
+elsewhere there is no depth rather than a wrong one.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal
 
 import cv2
 import numpy as np
-from jaxtyping import Bool, Float, Float32, Int, UInt8
+from jaxtyping import Bool, Float, Float32, UInt8
 
+from wsss.benchmark.geometry import _stereo_check as check
 from wsss.benchmark.geometry import _stereo_opencv
-from wsss.benchmark.geometry._stereo import Match, Warp
+from wsss.benchmark.geometry._stereo import Match, Swept, Warp
 from wsss.benchmark.geometry.cameras import inverse
 
 Device = Literal["cpu", "cuda"]
@@ -31,12 +34,8 @@ USELESS = 0.02
 """Score of a source that shows next to nothing of use."""
 STEP = 1.0
 """Pixels of typical parallax from plane to plane."""
-FARTHEST = 3.0
-"""Multiple of the allowed disagreement beyond which more makes no difference."""
-SURFACE = (4, 0.05, 0.04)
-"""Half the window in pixels, slope and slack with which neighbours are taken for one plane; see ``fit_surfaces``."""
-ALONE = 0.1
-"""The support that a depth without a plane counts with in the confidence."""
+WIDER = 2
+"""Pixels by which the window on a surface is wider than that on a plane, as it bends with what it shows."""
 LEAST_PARALLAX = 0.5
 """Pixels of typical parallax on the farthest plane."""
 
@@ -62,23 +61,19 @@ class Settings:
     planes: int = 64
     """Depth hypotheses for an image 320 pixels wide; wider ones get more in proportion."""
     window: int = 5
-    """Side of the window that is correlated, pixels, odd."""
+    """Side of the window that is correlated on planes, pixels, odd; on surfaces it is ``WIDER``."""
     sources: int = 4
     """Views that each view is compared with."""
-    agreeing: int = 2
+    agreeing: int = 1
     """Views whose own depth must agree; where a view has fewer sources, all of them."""
-    correlation: float = 0.2
-    """Least correlation."""
-    parallax: float = 8.0
-    """Least parallax in pixels between a view and the best of its sources: matches are right to some 0.2 pixels."""
     texture: float = 1.5
     """Least standard deviation of the grey levels (of 255) in the window: what has less may be sky."""
     reprojection: float = 1.0
     """Most pixels that a point may be off after the way through another view's depth and back."""
     depth: float = 0.04
     """Most that the depths of two views may differ, relative."""
-    support: float = 0.8
-    """Least share of the 9 x 9 neighbours that lie on one plane with the pixel."""
+    confidence: float = 0.86
+    """Least confidence."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,24 +83,9 @@ class Depth:
     depth: Float32[np.ndarray, "h w"]
     """Along the optical axis, for every pixel; wrong in many of those outside the mask. Positive."""
     confidence: Float32[np.ndarray, "h w"]
-    """From 0 to 1; ranks pixels by how likely they are right. Geometric mean of the best planes' share and their
-    correlation, x exp(-reprojection error), x squared share of the neighbours on one plane, x a factor for parallax."""
+    """Estimated probability that the depth is right to 5 %; see ``_stereo_check.probability``."""
     mask: Bool[np.ndarray, "h w"]
     """Where the depth can be used."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Swept:
-    """A view's depth before the views are compared."""
-
-    match: Match
-    sources: tuple[int, ...]
-    warps: tuple[Warp, ...]
-    """To each source."""
-    backs: tuple[Warp, ...]
-    """From each source."""
-    parallax: Float[np.ndarray, "h w"]
-    """Pixels, to the best source, at the depth that was found."""
 
 
 def reconstruct(views: Sequence[View], settings: Settings, device: Device = "cpu") -> list[Depth | None]:
@@ -121,7 +101,21 @@ def reconstruct(views: Sequence[View], settings: Settings, device: Device = "cpu
     """
     grey = [np.maximum(cv2.cvtColor(view.image, cv2.COLOR_RGB2GRAY), 1) for view in views]
     swept = [_sweep(views, grey, index, settings, device) for index in range(len(views))]
-    return [_checked(swept, grey, index, settings) for index in range(len(views))]
+    return [
+        None if found is None else _checked(swept, found, levels, settings)
+        for found, levels in zip(swept, grey, strict=True)
+    ]
+
+
+def _checked(swept: Sequence[Swept | None], found: Swept, grey: UInt8[np.ndarray, "h w"], settings: Settings) -> Depth:
+    """A view's depth with what the other views and the neighbouring pixels say about it."""
+    votes, error = check.compared(swept, found, settings.reprojection, settings.depth)
+    surface, support = check.surfaces(found.match.inverse_depth, votes > 0, grey)
+    contrast = check.contrast(grey, settings.window)
+    confidence = check.probability(found, support, error, contrast)
+    mask = votes >= min(settings.agreeing, len(found.sources))
+    mask &= (contrast > settings.texture) & (confidence >= settings.confidence)
+    return Depth(depth=1 / surface, confidence=confidence, mask=mask)
 
 
 def choose_sources(views: Sequence[View], index: int, count: int) -> tuple[int, ...]:
@@ -173,7 +167,7 @@ def _warp(view: View, other: View) -> Warp:
 
 def _sweep(
     views: Sequence[View], grey: Sequence[UInt8[np.ndarray, "_ _"]], index: int, settings: Settings, device: Device
-) -> _Swept | None:
+) -> Swept | None:
     view = views[index]
     sources = choose_sources(views, index, settings.sources)
     if not sources:
@@ -187,91 +181,32 @@ def _sweep(
     # From half a pixel of typical parallax, beyond which all is far, in steps that the parabola can divide.
     planes = LEAST_PARALLAX / typical + np.arange(count) * (STEP / typical)
     there = [grey[other] for other in sources]
-    if device == "cpu":
-        match = _stereo_opencv.match(grey[index], there, warps, planes, settings.window)
-    else:
-        from wsss.benchmark.geometry import _stereo_torch  # a CPU's user needs no torch for points
-
-        match = _stereo_torch.match(grey[index], there, warps, planes, settings.window, device)
-    return _Swept(
-        match=match,
+    match = _match(device)(grey[index], there, warps, planes, settings.window)
+    rough, smooth = check.surfaces(match.inverse_depth, np.ones(view.size, bool), grey[index])
+    inverse, correlation = _refine(device)(grey[index], there, warps, rough, STEP / typical, settings.window + WIDER)
+    # An outer plane's correlation is 0, and its neighbourhood's says no more: the depth may lie beyond.
+    correlation = np.where(match.correlation > 0, correlation, 0).astype(np.float32)
+    return Swept(
+        match=Match(inverse_depth=inverse, correlation=correlation, mass=match.mass),
+        smooth=smooth,
         sources=sources,
         warps=warps,
         backs=tuple(_warp(views[other], view) for other in sources),
-        parallax=parallax.max(0) * match.inverse_depth,
+        parallax=parallax.max(0) * inverse,
     )
 
 
-def _checked(
-    swept: Sequence[_Swept | None], grey: Sequence[UInt8[np.ndarray, "_ _"]], index: int, settings: Settings
-) -> Depth | None:
-    """A view's depth with what the other views and the neighbouring pixels say about it."""
-    from wsss.benchmark.geometry import _stereo_loops as loops  # numba: too slow to import for those who list providers
+def _match(device: Device) -> Callable[..., Match]:
+    if device == "cpu":
+        return _stereo_opencv.match
+    from wsss.benchmark.geometry import _stereo_torch  # a CPU's user needs no torch for points
 
-    found = swept[index]
-    if found is None:
-        return None
-    votes, error = _compared(swept, found, settings)
-    correlation = np.clip(found.match.correlation, 0, 1)
-    surface, support = loops.fit_surfaces(found.match.inverse_depth, votes > 0, *SURFACE)
-    mask = (
-        (votes >= min(settings.agreeing, len(found.sources)))
-        & (correlation > settings.correlation)
-        & (_contrast(grey[index], settings.window) > settings.texture)
-        & (found.parallax > settings.parallax)
-        & (support > settings.support)
-    )
-    confidence = np.sqrt(found.match.mass * correlation) * np.exp(-error)
-    confidence *= np.maximum(support, ALONE) ** 2 * -np.expm1(-found.parallax / settings.parallax)
-    return Depth(depth=1 / surface, confidence=confidence.astype(np.float32), mask=mask & (confidence > 0))
+    return partial(_stereo_torch.match, device=device)
 
 
-def _compared(
-    swept: Sequence[_Swept | None], found: _Swept, settings: Settings
-) -> tuple[Int[np.ndarray, "h w"], Float[np.ndarray, "h w"]]:
-    """How many sources agree with a view's depth, and how far they are off: 1 is what is allowed, 3 the most."""
-    shape = found.parallax.shape
-    votes, asked, error = np.zeros(shape, np.int32), np.zeros(shape, np.int32), np.zeros(shape)
-    for source, warp, back in zip(found.sources, found.warps, found.backs, strict=True):
-        other = swept[source]
-        if other is None:
-            continue
-        pixels, relative, shown = _return(found.match, other.match, warp, back)
-        off = np.maximum(pixels / settings.reprojection, relative / settings.depth)
-        votes += shown & (off < 1)
-        asked += shown
-        error += np.where(shown, np.minimum(off, FARTHEST), 0)
-    return votes, np.where(asked > 0, error / np.maximum(asked, 1), FARTHEST)
+def _refine(device: Device) -> Callable[..., tuple[np.ndarray, np.ndarray]]:
+    if device == "cpu":
+        return _stereo_opencv.refine
+    from wsss.benchmark.geometry import _stereo_torch
 
-
-def _return(
-    here: Match, there: Match, warp: Warp, back: Warp
-) -> tuple[Float[np.ndarray, "h w"], Float[np.ndarray, "h w"], Bool[np.ndarray, "h w"]]:
-    """Goes to another view by this one's depth and back by that one's.
-
-    Returns:
-        How far from the start it ends in pixels, how far the depths differ (relative), and where the other view shows
-        the point at all.
-    """
-    height, width = here.inverse_depth.shape
-    far_height, far_width = there.inverse_depth.shape
-    row, column = np.mgrid[:height, :width].astype(np.float64)
-    pixel = np.stack([column, row, np.ones_like(row)])
-    with np.errstate(divide="ignore", invalid="ignore"):
-        place, ahead = warp.apply(pixel, here.inverse_depth)
-        shown = (ahead > 0) & (place[0] >= 0) & (place[0] <= far_width - 1)
-        shown &= (place[1] >= 0) & (place[1] <= far_height - 1)
-        place = np.where(shown, place, 1)
-        x, y = place[:2].astype(np.float32)
-        found = cv2.remap(there.inverse_depth, x, y, cv2.INTER_NEAREST)
-        end, ratio = back.apply(place, found)
-        shown &= ratio > 0
-        relative = np.abs(ratio * here.inverse_depth / found - 1)
-        return np.hypot(end[0] - column, end[1] - row), relative, shown
-
-
-def _contrast(grey: UInt8[np.ndarray, "h w"], window: int) -> Float[np.ndarray, "h w"]:
-    """Standard deviation of the grey levels around each pixel."""
-    mean = cv2.blur(grey.astype(np.float32), (window, window))
-    square = cv2.sqrBoxFilter(grey, cv2.CV_32F, (window, window), normalize=True)
-    return np.sqrt(np.maximum(square - mean**2, 0))
+    return partial(_stereo_torch.refine, device=device)

@@ -17,6 +17,7 @@ from wsss.benchmark.geometry.cameras import project, unproject
 from wsss.benchmark.geometry.clouds import ViewPoints, around_labels, assemble
 from wsss.benchmark.geometry.poses import Placement, placed
 from wsss.benchmark.geometry.sweep_stereo import Depth, Device, Settings, View, reconstruct
+from wsss.benchmark.geometry.views import Grid
 from wsss.benchmark.types import Camera, PointCloud, Scene
 
 
@@ -36,7 +37,7 @@ class _Picture:
 class PlaneSweep:
     """Multi-view stereo over the labelled frames of a scene and the video around them."""
 
-    VERSION: ClassVar[int] = 1
+    VERSION: ClassVar[int] = 2
 
     planes: int = 64
     """Depth hypotheses for an image 320 pixels wide; wider ones get more in proportion."""
@@ -44,10 +45,8 @@ class PlaneSweep:
     """Side of the window that is correlated, pixels, odd."""
     sources: int = 4
     """Views that each view is compared with: those of the same camera with the best overlap and parallax."""
-    support: float = 0.8
-    """Least share of a pixel's neighbours on one plane with it: less gives more points, and more wrong ones."""
-    parallax: float = 8.0
-    """Least parallax in pixels; as much again, and the relative error of the depth halves."""
+    confidence: float = 0.86
+    """Least probability, as estimated, that a depth is right to 5 %: less gives more points, and more wrong ones."""
     width: int = 640
     """Pixels across at which images are matched; larger ones are made smaller. Points keep their own pixels."""
     frames_per_scene: int = 60
@@ -58,8 +57,7 @@ class PlaneSweep:
             "planes": 8,
             "window": 3,
             "sources": 1,
-            "support": 0,
-            "parallax": 0,
+            "confidence": 0,
             "width": 32,
             "frames_per_scene": 2,
         }
@@ -93,49 +91,39 @@ class PlaneSweep:
         return assemble(dataset, scene, views, up=placement.up, metric=placement.metric)
 
     def _settings(self) -> Settings:
-        return Settings(
-            planes=self.planes,
-            window=self.window,
-            sources=self.sources,
-            support=self.support,
-            parallax=self.parallax,
-        )
+        return Settings(planes=self.planes, window=self.window, sources=self.sources, confidence=self.confidence)
 
     def _picture(self, dataset: Dataset, scene: Scene, placement: Placement, index: int) -> _Picture:
         """A frame in the size at which it is matched, without the lens's distortion."""
         camera = placement.cameras[index]
         assert camera is not None and camera.world_from_camera is not None
         image = dataset.image(scene.frames[index])
-        height, width = image.shape[:2]
-        shrink = min(1.0, self.width / width)
-        rows, columns = round(height * shrink), round(width * shrink)
-        down, right = rows / height, columns / width
+        size = image.shape[:2]
+        shrink = min(1.0, self.width / size[1])
+        small = (round(size[0] * shrink), round(size[1] * shrink))
+        grid = Grid(source=size, resized=small, offset=(0, 0), size=small)
         if shrink < 1:
-            image = cv2.resize(image, (columns, rows), interpolation=cv2.INTER_AREA)
-        # Integers are the centres of pixels, so that half a pixel goes before and comes back after scaling.
-        resize = np.array([[right, 0, right / 2 - 0.5], [0, down, down / 2 - 0.5], [0, 0, 1]])
-        intrinsics = resize @ camera.intrinsics
-        grid = np.indices((rows, columns)).transpose(1, 2, 0).astype(np.float64)
-        pixel = (grid + 0.5) / (down, right) - 0.5
-        inside = np.ones((rows, columns), bool)
+            image = cv2.resize(image, small[::-1], interpolation=cv2.INTER_AREA)
+        pixel = grid.to_source(np.argwhere(np.ones(small, bool)).astype(np.float64))
+        inside = np.ones(small, bool)
         if camera.distortion is not None:
-            pixel, inside = _bent(pixel, camera, (height, width))
-            place = np.nan_to_num((pixel + 0.5) * (down, right) - 0.5, nan=-1.0).astype(np.float32)
+            pixel, shown = _bent(pixel, camera, size)
+            inside = shown.reshape(small)
+            place = np.nan_to_num(grid.to_grid(pixel), nan=-1.0).astype(np.float32).reshape(*small, 2)
             image = cv2.remap(image, place[..., 1], place[..., 0], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+        intrinsics = grid.intrinsics(camera.intrinsics)
         view = View(image=image, intrinsics=intrinsics, world_from_camera=camera.world_from_camera)
-        return _Picture(view=view, pixel=pixel, inside=inside, size=(height, width))
+        return _Picture(view=view, pixel=pixel.reshape(*small, 2), inside=inside, size=size)
 
 
 def _bent(
-    pixel: Float[np.ndarray, "h w 2"], camera: Camera, size: tuple[int, int]
-) -> tuple[Float[np.ndarray, "h w 2"], Bool[np.ndarray, "h w"]]:
+    pixel: Float[np.ndarray, "n 2"], camera: Camera, size: tuple[int, int]
+) -> tuple[Float[np.ndarray, "n 2"], Bool[np.ndarray, " n"]]:
     """Where the lens shows what a pinhole would show at some pixels, and which of those the image has."""
     pinhole = Camera(intrinsics=camera.intrinsics)
-    flat = pixel.reshape(-1, 2)
-    found = project(
-        unproject(flat, np.ones(len(flat)), pinhole, size), replace(pinhole, distortion=camera.distortion), size
-    )
-    return found.pixel.reshape(pixel.shape), found.inside.reshape(pixel.shape[:2])
+    rays = unproject(pixel, np.ones(len(pixel)), pinhole, size)
+    found = project(rays, replace(pinhole, distortion=camera.distortion), size)
+    return found.pixel, found.inside
 
 
 def _groups(scene: Scene, placement: Placement, used: Sequence[int]) -> list[list[int]]:
