@@ -2,12 +2,13 @@
 
 The weak view is scaled, cropped and flipped; the strong view has the same pixels under colour jitter, greyscale, blur
 and a hole. Point labels are moved as coordinates and drawn last, because resizing a mask loses most of them; the pixels
-that made the points of a cloud are moved in the same way.
+that made the points of a cloud are moved in the same way. The points themselves have two views too.
 """
 
 import wsss.benchmark.torchvision_on_cpu  # noqa: F401  (before anything that imports torchvision)
 
 # isort: split
+import math
 from dataclasses import dataclass, replace
 
 import torch
@@ -24,6 +25,8 @@ from wsss.benchmark.types import IGNORE
 
 HOLE = 0.5
 """Grey of the hole, in [0, 1]."""
+JITTER, FARTHEST = 0.005, 0.02
+"""Deviation of the noise on points and its bound, metres: those of Rewis3d's release, as are the ranges below."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,7 +100,8 @@ class Augment:
         ids = labels[marked[:, 0], marked[:, 1]]
         if points:
             masks[0] = IGNORE
-        pixels = marked if cloud is None else torch.cat([marked, cloud.pixel[cloud.pixel[:, 0] >= 0]])
+        shown = None if cloud is None else torch.nonzero(cloud.pixel[:, 0] >= 0)[:, 0]
+        pixels = marked if cloud is None else torch.cat([marked, cloud.pixel[shown]])
         centres = pixels.flip(1) + 0.5  # resizing scales about the corner of the image
         keypoints = F.resize_keypoints(centres, list(size), canvas_size=(labels.shape[0], labels.shape[1]))[0] - 0.5
 
@@ -113,10 +117,12 @@ class Augment:
             draw_points(labels, keypoints[: len(ids)], ids)
         if cloud is not None:
             moved = torch.full_like(cloud.pixel, -1)
-            moved[cloud.pixel[:, 0] >= 0] = landed(keypoints[len(ids) :], self.config.crop)
+            moved[shown] = landed(keypoints[len(ids) :], self.config.crop)
             cloud = replace(cloud, pixel=moved)
         strong = self.photometric(weak).clone()  # some transforms return a view, or their input
         self._cut_out(strong, labels)
+        if cloud is not None:  # drawn last, so that a method that learns from points sees the images that others see
+            cloud = replace(cloud, strong=moved_about(cloud.xyz))
         return Views(image=weak, strong=strong, labels=labels, valid=masks[1] != IGNORE, points=cloud)
 
     def _size(self, stored: torch.Size) -> tuple[int, int]:
@@ -136,6 +142,16 @@ class Augment:
         labels[top : top + side, left : left + side] = IGNORE
 
 
+def moved_about(xyz: Float[Tensor, "n 3"]) -> Float[Tensor, "n 3"]:
+    """Points of the network's frame turned about the vertical half of the time, scaled, mirrored and jittered."""
+    angle, scale = (2 * torch.rand(2) - 1).tolist()
+    turned, *mirrored = (torch.rand(3) < 0.5).tolist()
+    sine, cosine = (math.sin(math.pi * angle), math.cos(math.pi * angle)) if turned else (0.0, 1.0)
+    move = torch.tensor([[cosine, -sine, 0], [sine, cosine, 0], [0, 0, 1]])
+    move *= (1 + 0.1 * scale) * torch.tensor([[-1.0 if mirrored[0] else 1.0], [-1.0 if mirrored[1] else 1.0], [1.0]])
+    return xyz @ move.T + (JITTER * torch.randn(xyz.shape)).clamp_(-FARTHEST, FARTHEST)
+
+
 def draw_points(labels: Int64[Tensor, "h w"], keypoints: Float[Tensor, "n 2"], ids: UInt8[Tensor, " n"]) -> None:
     """Set the pixel of every keypoint (column, row) that lies inside to its train id, in place."""
     rows, columns = landed(keypoints, (labels.shape[0], labels.shape[1])).unbind(1)
@@ -147,4 +163,4 @@ def landed(keypoints: Float[Tensor, "n 2"], size: tuple[int, int]) -> Int64[Tens
     """The pixels (row, column) on which keypoints (column, row) lie, -1 where that is outside an image of ``size``."""
     columns, rows = keypoints.round().long().unbind(1)
     inside = (rows >= 0) & (columns >= 0) & (rows < size[0]) & (columns < size[1])
-    return torch.stack([rows, columns], 1).masked_fill_(~inside[:, None], -1)
+    return torch.stack([torch.where(inside, rows, -1), torch.where(inside, columns, -1)], 1)

@@ -14,6 +14,9 @@ class Points:
     """The points of a whole batch as one table of columns; ``image`` says whose each point is."""
 
     xyz: Float[Tensor, "n 3"]
+    """In the network's frame, see ``geometry/network_frame.py``: a teacher's input."""
+    strong: Float[Tensor, "n 3"]
+    """The same under a random turn about the vertical, scale, mirror and jitter: the student's input."""
     rgb: Float[Tensor, "n 3"]
     confidence: Float[Tensor, " n"]
     labels: Int64[Tensor, " n"]

@@ -18,7 +18,7 @@ class DatasetMissing(DatasetError):
     """The root of a dataset, or a part that everything needs, is not there."""
 
     def __init__(self, dataset: type["Dataset"], missing: Path) -> None:
-        self.missing = missing
+        self.dataset, self.missing = dataset, missing
         name = dataset.__module__.rpartition(".")[2]
         tree = "\n".join(f"    {line}" for line in dataset.layout.strip("\n").splitlines())
         super().__init__(
@@ -26,6 +26,9 @@ class DatasetMissing(DatasetError):
             f"and unpack it as\n{tree}\nin a folder named {name}, then name the folder above it with --data-root or "
             f"WSSS_DATA; `wsss data --miniature` builds small data of the same format without a download."
         )
+
+    def __reduce__(self) -> tuple[type, tuple[type["Dataset"], Path]]:  # else it could not leave its process
+        return type(self), (self.dataset, self.missing)
 
 
 class Dataset(ABC):
@@ -45,6 +48,8 @@ class Dataset(ABC):
     """The weak kinds it ships or that we derive."""
     sources: ClassVar[frozenset[str]]
     """What it offers beyond labelled images: a subset of ``{"video", "poses", "stereo", "lidar", "depth"}``."""
+    camera_height: ClassVar[float | None] = None
+    """Of every camera above the road in metres, where it is published: the scale of poses that are estimated."""
     homepage: ClassVar[str]
     license: ClassVar[str]
     layout: ClassVar[str]

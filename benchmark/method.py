@@ -13,7 +13,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from wsss.benchmark.batch import Batch, Preparation
-from wsss.benchmark.networks import ImageNetwork
+from wsss.benchmark.networks import ImageNetwork, PointNetwork
 from wsss.benchmark.spec import NetworkConfig
 from wsss.benchmark.types import Classes
 
@@ -22,11 +22,13 @@ Predictor = Callable[[Float[Tensor, "b 3 h w"]], Float[Tensor, "b c h w"]]
 
 @dataclass(frozen=True, kw_only=True)
 class Task:
-    """What the harness gives every method: the label space and the same network with the same initial weights."""
+    """What the harness gives every method: the label space and the same networks with the same initial weights."""
 
     classes: Classes
     image_network: Callable[[], ImageNetwork]
     """Each call builds the network anew with identical initial weights."""
+    point_network: Callable[[], PointNetwork] | None = None
+    """Likewise, with an output for each of ``classes.on_surfaces``; None for a method of images alone."""
 
 
 class Method(nn.Module, ABC):

@@ -37,8 +37,8 @@ class Place:
 class Execution:
     """How runs are executed; nothing here changes a score."""
 
-    jobs: int = 1
-    """Runs at a time, each in its own process."""
+    jobs: int = 0
+    """Runs at a time, each in its own process; 0 for as many as a CPU has cores, or one on a GPU."""
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
     """Where to train."""
     workers: int = 0

@@ -7,15 +7,17 @@ from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
-from wsss.benchmark import discovery
+from wsss.benchmark import discovery, point_sources
 from wsss.benchmark.dataset import Dataset, DatasetMissing
 from wsss.benchmark.errors import BenchmarkError, Unsupported, UsageError, unknown_name
+from wsss.benchmark.geometry import providers
+from wsss.benchmark.geometry.cache import Clouds
 from wsss.benchmark.method import Method
 from wsss.benchmark.networks import image_network, weights
 from wsss.benchmark.options import Selection
 from wsss.benchmark.records import Cell, Plan, RunFolder, read_plan, write_text
 from wsss.benchmark.spec import NetworkConfig, RunSpec, fingerprint, to_plain
-from wsss.benchmark.suites import FLOOR, Column, Suite
+from wsss.benchmark.suites import FLOOR, Column, Row, Suite
 from wsss.benchmark.supervision import Statistics, Supervision
 from wsss.benchmark.types import LABEL_KINDS, LabelKind
 from wsss.benchmark.workplace import OnProgress, Workplace
@@ -28,12 +30,15 @@ class Run:
     cell: Cell
     suite: Suite
     column: Column
+    row: Row
     method: type[Method]
     spec: RunSpec | None = None
     """None if skipped, or if data or labels are not there yet."""
     dataset: Dataset | None = None
     supervision: Supervision | None = None
     labels: Statistics | None = None
+    clouds: Clouds | None = None
+    """Of the scenes that it learns from, for a method that learns from points."""
     digests: dict[str, str] = field(default_factory=dict)
     obstacle: BenchmarkError | None = None
     """Why the run cannot be planned further at the moment."""
@@ -78,16 +83,17 @@ def filters(suite: Suite, selection: Selection) -> Filters:
     Raises:
         UsageError: One of them names what does not exist, or what the suite does not hold.
     """
-    for kind, wanted in (("methods", selection.method), ("datasets", selection.dataset)):
+    held = {"method": [row.name for row in rows(suite)], "dataset": [column.dataset for column in suite.columns]}
+    for kind, wanted in (("method", selection.method), ("dataset", selection.dataset)):
+        known = {*discovery.names(f"{kind}s"), *held[kind]}
         for name in wanted:
-            if name not in discovery.names(kind):
-                raise unknown_name(kind.removesuffix("s"), name, discovery.names(kind))
+            if name not in known:
+                raise unknown_name(kind, name, known)
+            if name not in held[kind]:
+                raise UsageError(f"suite {suite.name} has no {name}: see `wsss plan --suite {suite.name}`")
     for name in selection.labels:
         if name not in LABEL_KINDS:
             raise unknown_name("kind of label", name, LABEL_KINDS)
-    for name in selection.dataset:
-        if name not in [column.dataset for column in suite.columns]:
-            raise UsageError(f"suite {suite.name} has no {name}; `wsss plan --suite {suite.name}` shows what it has")
     return Filters(selection.method, selection.dataset, selection.labels, selection.seed)
 
 
@@ -98,6 +104,11 @@ def methods() -> dict[str, type[Method]]:
     """
     found = {name: discovery.method(name) for name in discovery.names("methods")}
     return dict(sorted(found.items(), key=lambda item: (item[1].supervision == "dense", item[0] != FLOOR, item[0])))
+
+
+def rows(suite: Suite) -> tuple[Row, ...]:
+    """The rows of a suite's tables: those that it names, else one for every method there is."""
+    return suite.rows or tuple(Row(name=name, method=name) for name in methods() if name not in suite.without)
 
 
 def plan(
@@ -113,7 +124,7 @@ def plan(
         suite: What to plan.
         workplace: Where things are.
         filters: Which runs are meant; what the others need is not made.
-        on_progress: If given, miniature data and labels that are missing are made and progress is told.
+        on_progress: If given, miniature data, labels and points that are missing are made and progress is told.
         configs: Per method name a Config to use in place of the default one.
     """
     runs = list(_cells(suite))
@@ -133,18 +144,23 @@ def plan(
     for run in runs:
         cell = run.cell
         make = on_progress if (cell.dataset, cell.labels, cell.seed) in labels else None
-        planned.append(_complete(run, datasets[cell.dataset], workplace, make, (configs or {}).get(cell.method)))
+        complete = _complete(run, datasets[cell.dataset], workplace, make, (configs or {}).get(cell.method))
+        if on_progress is not None and filters.match(cell):
+            complete = _with_points(complete, workplace, on_progress)
+        planned.append(complete)
     return planned
 
 
 def _cells(suite: Suite) -> Iterator[Run]:
+    known = methods()
     for column in suite.columns:
-        for name, method in methods().items():
+        for row in rows(suite):
+            method = known[row.method]
             kinds: tuple[LabelKind, ...] = ("full",) if method.supervision == "dense" else column.labels
             for kind in kinds:
                 for seed in suite.seeds:
-                    cell = Cell(dataset=column.dataset, labels=kind, method=name, seed=seed, folder=None)
-                    yield Run(cell=cell, suite=suite, column=column, method=method)
+                    cell = Cell(dataset=column.dataset, labels=kind, method=row.name, seed=seed, folder=None)
+                    yield Run(cell=cell, suite=suite, column=column, row=row, method=method)
 
 
 def _complete(
@@ -162,9 +178,10 @@ def _complete(
         to_be_built = run.suite.data == "miniature" and isinstance(dataset, DatasetMissing)
         return run if to_be_built else replace(run, obstacle=dataset)
     spec = RunSpec(
-        dataset=cell.dataset, data=run.suite.data, labels=cell.labels, method=cell.method, seed=cell.seed,
+        dataset=cell.dataset, data=run.suite.data, labels=cell.labels, method=run.row.method, seed=cell.seed,
         train=run.column.train, network=run.column.network, evaluate=run.column.evaluate,
-        config=to_plain(run.method.Config() if config is None else config),
+        config=to_plain(run.method.Config(**run.row.config) if config is None else config),
+        points=point_sources.resolve(run.method.geometry, run.row.points or run.column.points),
     )  # fmt: skip
     supervision = Supervision(dataset, cell.labels, cell.seed, workplace.work / "labels")
     if not supervision.ready and on_progress is None:
@@ -172,19 +189,36 @@ def _complete(
     stage = f"labels {cell.dataset} {cell.labels} {cell.seed}"
     tell = None if on_progress is None else lambda done, total: on_progress(stage, done, total, "")
     labels = supervision.prepare(workplace.makers, tell)
-    try:
-        initial = _initial_weights(spec.network, len(dataset.classes), spec.seed)
-    except UsageError as error:
-        return replace(run, dataset=dataset, obstacle=error)
     digests = {
         "train": dataset.digest("train"),
         "evaluate": dataset.digest(spec.evaluate.split),
         "labels": labels.digest,
-        "weights": initial,
     }
-    run = replace(run, spec=spec, dataset=dataset, supervision=supervision, labels=labels, digests=digests)
+    clouds = None
+    try:
+        digests["weights"] = _initial_weights(spec.network, len(dataset.classes), spec.seed)
+        if spec.points is not None:
+            geometry = point_sources.provider(spec.points)
+            clouds = Clouds(dataset, geometry, workplace.work / "points")
+            digests["points"] = providers.digest(geometry)
+            digests["point_weights"] = point_sources.initial_weights(spec.points.network, dataset.classes, spec.seed)
+    except UsageError as error:
+        return replace(run, dataset=dataset, obstacle=error)
+    run = replace(
+        run, spec=spec, dataset=dataset, supervision=supervision, labels=labels, clouds=clouds, digests=digests
+    )
     folder = f"runs/{cell.dataset}/{cell.labels}/{cell.method}/{cell.seed}-{run.key}"
     return replace(run, cell=replace(cell, folder=folder))
+
+
+def _with_points(run: Run, workplace: Workplace, on_progress: OnProgress) -> Run:
+    """The run with its clouds made, unless it is finished; with the reason why it cannot be executed if that failed."""
+    folder = run.folder(workplace.results)
+    if run.clouds is None or run.obstacle is not None or folder is None or folder.finished:
+        return run
+    stage = f"points {run.cell.dataset} {providers.name_of(run.clouds.geometry)}"
+    tell = lambda done, total: on_progress(stage, done, total, "")  # noqa: E731
+    return replace(run, obstacle=point_sources.prepare(run.clouds, workplace.makers, tell))
 
 
 @cache
@@ -217,7 +251,7 @@ def write_plan(suite: Suite, runs: list[Run], filters: Filters, results: Path) -
         suite=suite.name,
         title=suite.title,
         data=suite.data,
-        methods={name: describe_method(cls) for name, cls in methods().items() if name in named},
+        methods={run.row.name: describe_method(run.method, run.row) for run in runs if run.row.name in named},
         datasets={name: describe_dataset(discovery.dataset(name)) for name in used},
         cells=tuple(cells.values()),
     )
@@ -228,10 +262,11 @@ def _identity(cell: Cell) -> tuple[str, str, str, int]:
     return cell.dataset, cell.labels, cell.method, cell.seed
 
 
-def describe_method(method: type[Method]) -> dict[str, Any]:
-    """What a report says of a method."""
+def describe_method(method: type[Method], row: Row) -> dict[str, Any]:
+    """What a report says of a row."""
     names = ("title", "paper", "url", "supervision", "geometry", "version")
-    return {name: getattr(method, name) for name in names}
+    facts = {name: getattr(method, name) for name in names}
+    return facts if row.title is None else {**facts, "title": row.title}
 
 
 def describe_dataset(dataset: type[Dataset]) -> dict[str, Any]:

@@ -22,13 +22,13 @@ import torch
 from jaxtyping import UInt8
 from lightning_fabric import Fabric
 
-from wsss.benchmark import planning
+from wsss.benchmark import discovery, planning
 from wsss.benchmark.dataset import Dataset
-from wsss.benchmark.errors import BenchmarkError, Unsupported
+from wsss.benchmark.errors import BenchmarkError
 from wsss.benchmark.evaluate import evaluate, frames_of
 from wsss.benchmark.loader import TrainingSet
 from wsss.benchmark.method import Method, Task
-from wsss.benchmark.networks import image_network
+from wsss.benchmark.networks import image_network, point_network
 from wsss.benchmark.planning import Run
 from wsss.benchmark.provenance import environment, provenance
 from wsss.benchmark.records import Counts, Record, RunFolder, replacing, write_text
@@ -61,7 +61,10 @@ def execute(run: Run, results: Path, runtime: Runtime, on_progress: OnProgress, 
     try:
         fabric = Fabric(accelerator=runtime.device, devices=1, precision=run.spec.train.precision)
         method = build(run.method, run.spec, run.dataset)
-        training = TrainingSet(run.supervision, run.spec.train, run.spec.seed, method.preparation())
+        sampling = None if run.spec.points is None else run.spec.points.sampling
+        training = TrainingSet(
+            run.supervision, run.spec.train, run.spec.seed, method.preparation(), run.clouds, sampling
+        )
         tell = _training_news(on_progress, run.spec.train.batch)
         seconds = train(method, training, run.spec, folder, fabric, runtime, tell)
         seconds["evaluate"], counts = _score(method, run, folder, results, fabric, on_progress)
@@ -77,10 +80,14 @@ def execute(run: Run, results: Path, runtime: Runtime, on_progress: OnProgress, 
 
 def build(method: type[Method], spec: RunSpec, dataset: Dataset) -> Method:
     """A method with its networks, initial weights a function of the specification alone."""
-    if method.geometry is not None:
-        raise Unsupported(f"{method.title} needs points of geometry {method.geometry!r}, which nothing provides yet")
-    classes = dataset.classes
-    task = Task(classes=classes, image_network=lambda: image_network(spec.network, len(classes), spec.seed))
+    classes, points = dataset.classes, spec.points
+    task = Task(
+        classes=classes,
+        image_network=lambda: image_network(spec.network, len(classes), spec.seed),
+        point_network=None
+        if points is None
+        else lambda: point_network(points.network, len(classes.on_surfaces), spec.seed),
+    )
     config = from_plain(method.Config, spec.config, f"{spec.method}: config")
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(spec.seed)
@@ -155,7 +162,7 @@ def _record(
         spec=run.spec,
         fingerprint=run.key,
         suite=run.suite.name,
-        method=planning.describe_method(run.method),
+        method=planning.describe_method(run.method, run.row),
         dataset=planning.describe_dataset(type(run.dataset)),
         labels={
             "source": run.labels.source, "images": run.labels.images,
@@ -208,7 +215,7 @@ def execute_all(
             except Exception as error:
                 yield run, error
         return
-    with ProcessPoolExecutor(workplace.jobs, get_context("spawn"), initializer=_die_with_parent) as pool:
+    with ProcessPoolExecutor(workplace.jobs, get_context("spawn"), initializer=_begin_worker) as pool:
         waiting = {pool.submit(execute, run, workplace.results, runtime, _silent, command_of(run)): run for run in runs}
         try:
             for done in as_completed(waiting):
@@ -223,8 +230,12 @@ def _named(run: Run, on_progress: OnProgress) -> OnProgress:
     return lambda stage, done, total, note: on_progress(f"{run.name} {stage}", done, total, note)
 
 
-def _die_with_parent() -> None:
-    """End this worker when its parent is killed: an orphan would train on beside the command that is run next."""
+def _begin_worker() -> None:
+    """Make methods out of the tree known, and end this worker when its parent is killed.
+
+    An orphan would train on beside the command that is run next.
+    """
+    discovery.names("methods")
     parent = parent_process()
     assert parent is not None
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from wsss.benchmark.errors import UsageError
+from wsss.benchmark.geometry.sampling import Sampling
 from wsss.benchmark.types import LabelKind, Split
 
 PROTOCOL = 1
@@ -31,6 +32,35 @@ class NetworkConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
+class PointNetworkConfig:
+    """The network of points: a Point Transformer V3."""
+
+    size: Literal["tiny", "small", "paper"] = "tiny"
+    voxel: float = 0.05
+    """Side of the cubes in which points are joined before the network sees them, metres."""
+    weights: str = "none"
+    """Initial weights: none, or the path of a checkpoint with Pointcept's names."""
+    checkpointing: bool = False
+    """Compute activations twice instead of keeping them: less memory, more time, the same losses."""
+
+    def __post_init__(self) -> None:
+        if not self.voxel > 0:
+            raise UsageError(f"PointNetworkConfig: voxel must be positive, not {self.voxel}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class PointsConfig:
+    """What a method sees that learns from points beside images."""
+
+    geometry: str = "plane_sweep"
+    """The provider of reconstructed points, a file of geometry/providers; methods of sensors always have ``sensor``."""
+    settings: dict[str, Any] = field(default_factory=dict)
+    """Of the provider, where they are not its defaults."""
+    sampling: Sampling = field(default_factory=Sampling)
+    network: PointNetworkConfig = field(default_factory=PointNetworkConfig)
+
+
+@dataclass(frozen=True, kw_only=True)
 class TrainConfig:
     """Optimisation and augmentation, the same for every method of a suite."""
 
@@ -48,7 +78,7 @@ class TrainConfig:
     warmup: float = 0.05
     """Share of the steps over which the learning rate rises."""
     clip: float = 1.0
-    """Largest gradient norm; 0 for none."""
+    """Largest gradient norm of each group of parameters; 0 for none."""
     scale: tuple[float, float] = (0.75, 1.5)
     """Range of the random resize before the crop."""
     jitter: float = 0.4
@@ -89,6 +119,8 @@ class RunSpec:
     evaluate: EvalConfig = field(default_factory=EvalConfig)
     config: dict[str, Any] = field(default_factory=dict)
     """The method's Config as plain data, every field present."""
+    points: PointsConfig | None = None
+    """Every setting of the provider present; None for a method of images alone."""
 
 
 def canonical(value: Any) -> str:
@@ -118,14 +150,16 @@ def from_plain(cls: Any, plain: Any, where: str = "") -> Any:
     known = {f.name: f for f in dataclasses.fields(cls)}
     if unknown := set(plain) - set(known):
         raise UsageError(f"{where}: unknown field {sorted(unknown)[0]!r}; known are {', '.join(sorted(known))}")
-    if missing := set(known) - set(plain):
+    # What a record of an older version says nothing of was not there.
+    if missing := {name for name, f in known.items() if f.default is not None} - set(plain):
         raise UsageError(f"{where}: field {sorted(missing)[0]!r} is missing")
     values = {}
     for name, value in plain.items():
-        if dataclasses.is_dataclass(hints[name]):
-            value = from_plain(hints[name], value, f"{where}.{name}")
-        elif isinstance(value, list):
+        if isinstance(value, list):
             value = tuple(_items(hints[name], value, f"{where}.{name}"))
+        elif nested := next(filter(dataclasses.is_dataclass, (hints[name], *typing.get_args(hints[name]))), None):
+            optional = value is None and nested is not hints[name]
+            value = None if optional else from_plain(nested, value, f"{where}.{name}")
         values[name] = value
     return cls(**values)
 
@@ -145,5 +179,8 @@ def fingerprint(spec: RunSpec, digests: dict[str, str], version: int) -> str:
         digests: Of weak-label bytes, both splits, initial weights and, where used, geometry.
         version: The method's own version.
     """
-    text = canonical({"protocol": PROTOCOL, "spec": spec, "digests": digests, "version": version})
+    plain = to_plain(spec)
+    if spec.points is None:  # runs that knew of no points keep their names
+        del plain["points"]
+    text = canonical({"protocol": PROTOCOL, "spec": plain, "digests": digests, "version": version})
     return hashlib.sha256(text.encode()).hexdigest()[:8]

@@ -29,11 +29,14 @@ class NonFiniteLoss(BenchmarkError):
     """A loss term became NaN or infinite at ``step``."""
 
     def __init__(self, names: list[str], step: int) -> None:
-        self.step = step
+        self.names, self.step = names, step
         super().__init__(
             f"loss term {', '.join(names) or 'total'} is not finite at step {step}: lower --train.lr or "
             f"--train.clip, or use --train.precision 32-true; the last checkpoint is kept"
         )
+
+    def __reduce__(self) -> tuple[type, tuple[list[str], int]]:  # else it could not leave its process
+        return type(self), (self.names, self.step)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,7 +94,7 @@ def train(
     optimiser = torch.optim.AdamW(method.parameter_groups(config.lr), lr=config.lr, weight_decay=config.weight_decay)
     bases = [group["lr"] for group in optimiser.param_groups]
     state = _resume(folder, method, optimiser, fabric)
-    module, optimiser = fabric.setup(method, optimiser)
+    plain, (module, optimiser) = optimiser, fabric.setup(method, optimiser)
     module.mark_forward_method("losses")
 
     interval = max(1, steps // 200)
@@ -108,7 +111,7 @@ def train(
         optimiser.zero_grad()
         fabric.backward(loss)
         if config.clip:
-            fabric.clip_gradients(module, optimiser, max_norm=config.clip, error_if_nonfinite=False)
+            _clip(fabric, plain, config.clip)
         optimiser.step()
         method.after_step(step + 1)
 
@@ -140,6 +143,13 @@ def peak_memory_mb(device: torch.device) -> float:
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device) / 2**20
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10
+
+
+def _clip(fabric: Fabric, optimiser: torch.optim.Optimizer, largest: float) -> None:
+    """Bound the gradient norm of every group by itself: networks that share no weight must not slow each other."""
+    fabric.strategy.precision.unscale_gradients(optimiser)
+    for group in optimiser.param_groups:
+        torch.nn.utils.clip_grad_norm_(group["params"], largest)
 
 
 def _check_finite(loss: Tensor, terms: Mapping[str, Tensor], step: int) -> None:

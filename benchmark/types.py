@@ -49,6 +49,11 @@ class Classes:
     def __len__(self) -> int:
         return len(self.names)
 
+    @property
+    def on_surfaces(self) -> tuple[int, ...]:
+        """Train ids of the classes that a point can belong to."""
+        return tuple(i for i, name in enumerate(self.names) if name not in self.without_surface)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RollingShutter:
@@ -139,7 +144,8 @@ class PointCloud:
     up: Float64[np.ndarray, "3"]
     """Unit vector against gravity, in world axes."""
     metric: bool
-    """Whether lengths are metres; a reconstruction from images alone cannot know."""
+    """Whether lengths are metres: measured, from poses in metres, or estimated by a network that was trained to; only
+    ratios count otherwise."""
 
     def view(self, frame: int) -> slice:
         """The rows of the points that a frame saw."""

@@ -7,7 +7,7 @@ import torch
 from toy import TRAIN
 
 from wsss.benchmark import IGNORE
-from wsss.benchmark.augment import HOLE, Augment
+from wsss.benchmark.augment import FARTHEST, HOLE, Augment, moved_about
 
 H, W = 40, 60
 CALM = replace(TRAIN, crop=(32, 32), jitter=0.0, cutout=0.0, scale=(0.75, 2.0))
@@ -93,3 +93,21 @@ def test_draws_depend_on_seed_step_and_position_alone():
     assert torch.equal(first, strong(0, 5, 1))
     for other in ((1, 5, 1), (0, 6, 1), (0, 5, 2)):
         assert not torch.equal(first, strong(*other))
+
+
+def test_a_student_sees_points_turned_scaled_mirrored_and_jittered():
+    xyz = torch.randn(400, 3, generator=torch.Generator().manual_seed(0)) * 5
+    stretched, turned, mirrored = [], 0, 0
+    for seed in range(60):
+        torch.manual_seed(seed)
+        moved = moved_about(xyz)
+        assert moved.shape == xyz.shape and moved.dtype == xyz.dtype
+        fit = torch.linalg.lstsq(xyz, moved).solution.T  # the linear part; the jitter averages out
+        assert bool(((moved - xyz @ fit.T).abs() < FARTHEST + 0.01).all())
+        scale = float(fit[2, 2])
+        assert 0.89 < scale < 1.11 and bool((fit[2, :2].abs() < 0.01).all()) and bool((fit[:2, 2].abs() < 0.01).all())
+        torch.testing.assert_close(fit.T @ fit, scale**2 * torch.eye(3), atol=0.01, rtol=0)  # no shear
+        stretched.append(scale)
+        turned += int(abs(float(fit[0, 1])) > 0.01)
+        mirrored += int(torch.linalg.det(fit) < 0)
+    assert 15 < turned < 45 and 15 < mirrored < 45 and max(stretched) - min(stretched) > 0.1

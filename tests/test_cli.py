@@ -266,7 +266,7 @@ def test_interrupt_keeps_finished_runs_and_says_so(wsss, tmp_path, monkeypatch):
 
     monkeypatch.setattr(runner, "execute", interrupted)
     chosen = ("--labels", "scribbles", "--method", "partial", "--method", "ema", "--method", "full")
-    code, text = wsss("run", *SMOKE, *chosen)
+    code, text = wsss("run", *SMOKE, *chosen, "--jobs", "1")
     assert code == 130 and "goes on from the last checkpoint" in text
     assert len(list((tmp_path / "build").rglob("run.json"))) == 1
     monkeypatch.undo()

@@ -9,14 +9,18 @@ from typing import Any
 import pytest
 import torch
 from lightning_fabric import Fabric
-from toy import NETWORK, TRAIN, TRANSFORMER, Toy, batch, pixelwise_task, spec, toy
+from toy import NETWORK, TRAIN, TRANSFORMER, pixelwise_task, spec, toy
+from toy import batch as toy_batch
+from toy_clouds import Scattered
 
-from wsss.benchmark import IGNORE, Task, discovery
+from wsss.benchmark import IGNORE, discovery
+from wsss.benchmark.geometry.cache import Clouds
+from wsss.benchmark.geometry.sampling import Sampling
 from wsss.benchmark.loader import TrainingSet
 from wsss.benchmark.networks import image_network
 from wsss.benchmark.records import RunFolder
 from wsss.benchmark.runner import build
-from wsss.benchmark.spec import from_plain, to_plain
+from wsss.benchmark.spec import PointsConfig, from_plain, to_plain
 from wsss.benchmark.supervision import Supervision
 from wsss.benchmark.trainer import Runtime, train
 
@@ -29,6 +33,11 @@ SURE = 200.0
 def make(name, task):
     cls = discovery.method(name)
     return cls(cls.Config(), task)
+
+
+def batch(name, seed=0):
+    """Random pixels, and points for a method that learns from them."""
+    return toy_batch(seed, points=discovery.method(name).geometry is not None)
 
 
 def total(terms):
@@ -70,32 +79,32 @@ def test_config_is_frozen_documented_and_plain(name):
 def test_losses_are_finite_named_scalars(name):
     method = disturbed(name)
     for seed in (0, 1):
-        terms = method.losses(batch(seed), 1.0)
+        terms = method.losses(batch(name, seed), 1.0)
         assert terms
         for term, value in terms.items():
             assert isinstance(term, str) and value.shape == () and bool(torch.isfinite(value)), term
-    assert list(terms) == list(method.losses(batch(2), 1.0))
+    assert list(terms) == list(method.losses(batch(name, 2), 1.0))
 
 
 def test_every_term_moves_a_trainable_weight(name):
     """The bite test: a term without gradient is a row of the table that does not do what its name says."""
     method = disturbed(name)
     trainable = [p for p in method.parameters() if p.requires_grad]
-    for term in method.losses(batch(), 1.0):
-        gradients = torch.autograd.grad(method.losses(batch(), 1.0)[term], trainable, allow_unused=True)
+    for term in method.losses(batch(name), 1.0):
+        gradients = torch.autograd.grad(method.losses(batch(name), 1.0)[term], trainable, allow_unused=True)
         assert any(g is not None and bool((g != 0).any()) for g in gradients), f"{name}: {term} moves nothing"
 
 
 def test_gradient_reaches_every_trainable_weight_and_no_other(name):
     method = disturbed(name)
-    total(method.losses(batch(), 1.0)).backward()
+    total(method.losses(batch(name), 1.0)).backward()
     for path, parameter in method.named_parameters():
         assert (parameter.grad is not None) == parameter.requires_grad, path
 
 
 def test_unlabelled_pixels_cannot_reach_the_supervised_term(name):
     method = disturbed(name)
-    given = batch()
+    given = batch(name)
     unlabelled = (given.labels == IGNORE)[:, None].expand_as(given.strong)
     changed = replace(given, strong=torch.where(unlabelled, 1 - given.strong, given.strong))
     before, after = (method.losses(b, 1.0)["supervised"] for b in (given, changed))
@@ -104,7 +113,7 @@ def test_unlabelled_pixels_cannot_reach_the_supervised_term(name):
 
 def test_invalid_pixels_cannot_reach_any_term(name):
     method = disturbed(name)
-    given = batch()
+    given = batch(name)
     invalid = ~given.valid[:, None].expand_as(given.strong)
     flip = lambda image: torch.where(invalid, 1 - image, image)  # noqa: E731
     changed = replace(given, strong=flip(given.strong), image=flip(given.image))
@@ -115,7 +124,7 @@ def test_invalid_pixels_cannot_reach_any_term(name):
 
 def test_a_batch_without_labels_is_finite(name):
     method = disturbed(name)
-    given = batch()
+    given = batch(name)
     for labels, valid in ((IGNORE, True), (IGNORE, False), (0, True)):
         empty = replace(given, labels=torch.full_like(given.labels, labels), valid=torch.full_like(given.valid, valid))
         loss = total(method.losses(empty, 1.0))
@@ -125,7 +134,7 @@ def test_a_batch_without_labels_is_finite(name):
 
 
 def test_prediction_has_logits_at_image_size_and_ignores_its_batch_mates(name):
-    task = Task(classes=Toy.classes, image_network=lambda: image_network(NETWORK, 3, 0))
+    task = replace(pixelwise_task(), image_network=lambda: image_network(NETWORK, 3, 0))
     method = make(name, task).eval()
     images = torch.rand(3, 3, 40, 56, generator=torch.Generator().manual_seed(0))
     with torch.no_grad():
@@ -151,7 +160,7 @@ def test_after_step_leaves_trainable_weights_alone(name):
 def test_twenty_steps_reduce_the_loss(name):
     method = make(name, pixelwise_task())
     optimiser = torch.optim.Adam(method.parameter_groups(0.02), lr=0.02)
-    given = batch()
+    given = batch(name)
     given = replace(given, labels=torch.where(given.labels == IGNORE, IGNORE, (given.strong[:, 0] > 0.5).long()))
     values = []
     for step in range(20):
@@ -174,8 +183,10 @@ def train_on_toy(name, folder, stop_after=None):
     kind = "full" if cls.supervision == "dense" else "scribbles"
     dataset = toy(folder.parent)
     network = NETWORK if cls.obstacle(NETWORK) is None else TRANSFORMER
-    run = spec(method=name, labels=kind, config=to_plain(cls.Config()), network=network)
+    points = None if cls.geometry is None else PointsConfig(sampling=Sampling(budget=300))
+    run = spec(method=name, labels=kind, config=to_plain(cls.Config()), network=network, points=points)
     method = build(cls, run, dataset)
+    clouds = None if points is None else Clouds(dataset, Scattered(), folder.parent / "points")
     supervision = Supervision(dataset, kind, 0, folder.parent / "labels")
     supervision.prepare()
 
@@ -185,7 +196,9 @@ def train_on_toy(name, folder, stop_after=None):
 
     fabric = Fabric(accelerator="cpu", devices=1)
     runtime = Runtime(device="cpu", checkpoint_seconds=0.0)
-    training = TrainingSet(supervision, run.train, run.seed)
+    if clouds is not None:
+        clouds.prepare(dataset.scenes("train"))
+    training = TrainingSet(supervision, run.train, run.seed, None, clouds, Sampling(budget=300))
     train(method, training, run, RunFolder(folder), fabric, runtime, on_step)
     return method.state_dict()
 

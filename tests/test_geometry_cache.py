@@ -1,21 +1,24 @@
 """Clouds are made once, found again, rebuilt when damaged, and never missing in silence."""
 
 import json
+from dataclasses import replace
 from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
 import pytest
-from toy_clouds import Scattered, driven
+from toy_clouds import Driven, Scattered, driven, wall
 
 from wsss.benchmark import IGNORE
 from wsss.benchmark.errors import BenchmarkError, DatasetError, Unsupported
-from wsss.benchmark.geometry import stored
+from wsss.benchmark.geometry import poses, stored
 from wsss.benchmark.geometry.cache import Clouds, Failure
-from wsss.benchmark.geometry.clouds import empty
+from wsss.benchmark.geometry.clouds import assemble, empty
 from wsss.benchmark.geometry.index import BLOCK, Index, order
+from wsss.benchmark.geometry.providers.sensor import Sensor
 from wsss.benchmark.geometry.stored import Manifest
 from wsss.benchmark.supervision import Supervision
+from wsss.benchmark.types import RollingShutter, Sweep
 
 
 @pytest.fixture
@@ -71,6 +74,82 @@ def test_another_image_is_another_cloud(clouds):
     scene.frames[0].image.unlink()
     with pytest.raises(DatasetError, match=r"train0-0 is missing"):
         Clouds(clouds.dataset, clouds.geometry, clouds.folder.parent).place(scene)
+
+
+def place(clouds, geometry=None, **changed):
+    """Where the first scene's cloud is, with some of the dataset's functions changed."""
+    dataset = driven(clouds.folder.parent.parent)
+    for name, function in changed.items():
+        setattr(dataset, name, function)
+    return Clouds(dataset, geometry or clouds.geometry, clouds.folder.parent).place(scenes(clouds)[0])
+
+
+SHUTTER = RollingShutter(towards="bottom", first=0.0, readout=0.02, linear=np.zeros(3), angular=np.zeros(3))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda camera: replace(camera, intrinsics=camera.intrinsics + 1e-9),
+        lambda camera: replace(camera, distortion=np.zeros(5)),
+        lambda camera: replace(camera, world_from_camera=camera.world_from_camera + 1e-9),
+        lambda camera: replace(camera, shutter=replace(SHUTTER, readout=0.03)),
+        lambda camera: replace(camera, shutter=replace(SHUTTER, linear=np.ones(3))),
+        lambda camera: None,
+    ],
+    ids=["intrinsics", "distortion", "pose", "readout", "motion", "unknown"],
+)
+def test_other_cameras_are_another_cloud(clouds, change):
+    cameras = clouds.dataset.cameras(scenes(clouds)[0])
+    with_shutter = (replace(cameras[0], shutter=SHUTTER), *cameras[1:])
+    before = [place(clouds, cameras=lambda scene, known=known: known) for known in (cameras, with_shutter)]
+    assert before[0] == place(clouds)
+    assert place(clouds, cameras=lambda scene: (change(cameras[0]), *cameras[1:])) not in before
+
+
+def unplaced(clouds):
+    """The dataset's cameras without poses."""
+    known = Driven.cameras(clouds.dataset, scenes(clouds)[0])
+    return {"cameras": lambda scene: tuple(replace(camera, world_from_camera=None) for camera in known)}
+
+
+def test_how_poses_are_estimated_counts_where_they_are(clouds, monkeypatch):
+    before = place(clouds), place(clouds, **unplaced(clouds))
+    monkeypatch.setattr(poses, "VERSION", poses.VERSION + 1)
+    after = place(clouds), place(clouds, **unplaced(clouds))
+    assert before[0] == after[0] and before[1] != after[1] != after[0]
+
+
+def test_sweeps_count_where_points_come_from_them(clouds):
+    moved = {"sweep": lambda scene, index: Sweep(xyz=wall() + 1e-6, origin=np.zeros(3), in_world=True)}
+    assert place(clouds) == place(clouds, **moved), "the points are not the sensor's"
+    assert place(clouds, Sensor()) != place(clouds, Sensor(), **moved)
+    assert place(clouds, **unplaced(clouds)) != place(clouds, **unplaced(clouds), **moved), "depth gives the scale"
+
+
+def test_damaged_cameras_fail_their_scene_alone(clouds):
+    whole = clouds.dataset.cameras
+
+    def damaged(scene):
+        if scene.id == "train0":
+            raise DatasetError("poses.txt is damaged")
+        return whole(scene)
+
+    clouds.dataset.cameras = damaged
+    sensor = Clouds(clouds.dataset, Sensor(), clouds.folder.parent)
+    bad, good = sensor.prepare(scenes(clouds))
+    assert isinstance(bad.outcome, Failure) and bad.outcome.error == "poses.txt is damaged"
+    assert isinstance(good.outcome, Manifest)
+    clouds.dataset.cameras = whole
+    mended = Clouds(clouds.dataset, Sensor(), clouds.folder.parent)
+    assert all(isinstance(one.outcome, Manifest) for one in mended.prepare(scenes(clouds)))
+
+
+@pytest.mark.parametrize("metric", [True, False])
+def test_an_empty_cloud_says_whether_its_world_has_metres(clouds, metric):
+    cloud = assemble(clouds.dataset, scenes(clouds)[0], [], up=np.array([0.0, 0.0, 2.0]), metric=metric)
+    assert len(cloud.xyz) == 0 and cloud.metric is metric and cloud.up.tolist() == [0, 0, 1]
+    assert not empty(cloud.up).metric, "nobody knows unless told"
 
 
 def cut(path):

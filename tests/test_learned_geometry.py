@@ -21,11 +21,13 @@ from scipy.spatial.transform import Rotation
 
 from wsss.benchmark.dataset import Dataset
 from wsss.benchmark.errors import Unsupported, UsageError
-from wsss.benchmark.geometry import pretrained, providers, views, worlds
+from wsss.benchmark.geometry import pretrained, providers, stored, views, worlds
+from wsss.benchmark.geometry.cache import Clouds
 from wsss.benchmark.geometry.cameras import inverse, project
 from wsss.benchmark.geometry.clouds import ViewPoints
 from wsss.benchmark.geometry.providers.depth_anything_3 import DepthAnything3
 from wsss.benchmark.geometry.providers.map_anything import GRIDS, MapAnything
+from wsss.benchmark.geometry.stored import Manifest
 from wsss.benchmark.geometry.views import Grid, Selection, chunks
 from wsss.benchmark.types import Camera, Classes, Frame, Scene
 
@@ -608,6 +610,40 @@ def test_map_anything_names_its_weights(recorded, weights, tmp_path):
     assert facts["package"] == "mapanything" and facts["weights_sha256"] == pretrained.digest(Path(weights))
 
 
+def prepared(provider, dataset, folder):
+    """The manifest of the scene's cloud in a cache."""
+    (dataset.root / "-").touch()
+    (result,) = Clouds(dataset, provider, folder / "clouds").prepare([dataset.scene])
+    assert isinstance(result.outcome, Manifest) and result.outcome == stored.read_manifest(
+        Clouds(dataset, provider, folder / "clouds").place(dataset.scene)
+    )
+    return result.outcome
+
+
+def test_a_manifest_names_the_weights_and_says_what_memory_could_not_hold(recorded, weights, tmp_path, monkeypatch):
+    whole = recorded.infer
+
+    def infer(self, views, **settings):
+        if len(views) > 2:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return whole(self, views, **settings)
+
+    dataset = Street(tmp_path, moving(4))
+    provider = MapAnything(weights=weights, selection=Selection(most=4))
+    assert prepared(provider, dataset, tmp_path / "enough").facts.remarks == ()
+    monkeypatch.setattr(recorded, "infer", infer)
+    facts = prepared(provider, dataset, tmp_path / "short").facts
+    assert facts.provenance == {
+        "weights": weights,
+        "package": "mapanything",
+        "version": pretrained.provenance("mapanything", Path(weights))["version"],
+        "weights_sha256": pretrained.digest(Path(weights)),
+    }
+    (remark,) = facts.remarks
+    assert "with 4 images from frame 000 on: halved into 2 and 2" in remark
+    assert facts.settings["weights"] == weights
+
+
 TINY = """
 {"name": "mapanything", "encoder_config": {"encoder_str": "croco", "name": "tiny", "data_norm_type": "dinov2",
 "patch_embed_cls": "PatchEmbedDust3R", "img_size": [224, 224], "patch_size": 14, "enc_embed_dim": 64, "enc_depth": 1,
@@ -771,6 +807,12 @@ def test_depth_anything_3_refuses_images_of_several_sizes(depths, weights, tmp_p
     dataset.image = lambda frame: np.zeros((*next(sizes), 3), np.uint8)
     with pytest.raises(Unsupported, match="images of 2 sizes"):
         DepthAnything3(weights=weights).points(dataset, dataset.scene)
+
+
+def test_a_manifest_names_the_weights_of_depth_anything_3(depths, weights, tmp_path):
+    facts = prepared(DepthAnything3(weights=weights), Street(tmp_path, moving(3)), tmp_path).facts
+    assert facts.provenance["package"] == "depth-anything-3" and facts.provenance["weights"] == weights
+    assert facts.provenance["weights_sha256"] == pretrained.digest(Path(weights)) and facts.remarks == ()
 
 
 def test_depth_alone_is_not_enough(depths, weights, tmp_path, monkeypatch):

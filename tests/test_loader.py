@@ -57,8 +57,8 @@ def test_the_points_go_where_the_batch_goes(supervision):
     one = collected(TrainingSet(supervision, TRAIN, 0))[0]
     whose = torch.zeros(5, dtype=torch.int64)
     points = Points(
-        xyz=torch.rand(5, 3), rgb=torch.rand(5, 3), confidence=torch.ones(5), labels=whose, image=whose,
-        pixel=whose[:, None].expand(5, 2),
+        xyz=torch.rand(5, 3), strong=torch.rand(5, 3), rgb=torch.rand(5, 3), confidence=torch.ones(5),
+        labels=whose, image=whose, pixel=whose[:, None].expand(5, 2),
     )  # fmt: skip
     moved = replace(one, points=points).to(torch.device("meta"))
     assert moved.points is not None and moved.prepared is None

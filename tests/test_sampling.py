@@ -95,6 +95,14 @@ def test_a_small_scene_is_taken_whole_and_an_unseen_view_draws_from_all():
     assert counts.sum() == 1000 and abs(counts[0] - 500) < 70
 
 
+def test_a_view_alone_has_the_share_of_its_own_points_and_no_others():
+    scene = cloud([400, 400, 0, 5])
+    for budget, number in ((200, 120), (600, 360), (5000, 400)):
+        rows = drawn(scene, 1, kind="alone", budget=budget)
+        assert len(rows) == number and (scene.frame[rows] == 1).all() and (np.diff(rows) > 0).all()
+    assert len(drawn(scene, 2, kind="alone", budget=200)) == 0
+
+
 def test_uniform_draws_from_all_alike():
     scene = cloud([500] * 10)
     counts = np.bincount(scene.frame[drawn(scene, 0, kind="uniform", budget=2000)], minlength=10)
@@ -212,6 +220,7 @@ def table(pixel):
     number = len(pixel)
     return Points(
         xyz=torch.zeros(number, 3),
+        strong=torch.zeros(number, 3),
         rgb=torch.zeros(number, 3),
         confidence=torch.ones(number),
         labels=torch.full((number,), IGNORE),

@@ -11,7 +11,7 @@ import pytest
 from toy import spec
 
 from wsss.benchmark import UsageError
-from wsss.benchmark.spec import RunSpec, TrainConfig, canonical, fingerprint, from_plain, to_plain
+from wsss.benchmark.spec import PointsConfig, RunSpec, TrainConfig, canonical, fingerprint, from_plain, to_plain
 
 DIGESTS = {"labels": "a", "train": "b", "evaluate": "c", "weights": "d"}
 
@@ -32,14 +32,16 @@ def changed(value, path):
         return replace(value, **{name: changed(old, rest)})
     if isinstance(old, bool):
         new = not old
-    elif isinstance(old, int | float):
+    elif isinstance(old, int):
         new = old + 1
+    elif isinstance(old, float):
+        new = 1.25 * old or 1.0
     elif isinstance(old, tuple):
         new = (*old[:-1], old[-1] + 1)
     elif isinstance(old, dict):
         new = {**old, "other": 1}
     elif old is None:
-        new = (8, 8)
+        new = PointsConfig() if name == "points" else (8, 8)
     else:
         legal = typing.get_args(typing.get_type_hints(type(value))[name])  # of a Literal
         new = next((other for other in legal if other != old), f"other {old}")
@@ -49,6 +51,21 @@ def changed(value, path):
 @pytest.mark.parametrize("path", [path for path, _ in leaves(spec())], ids=".".join)
 def test_every_field_of_a_run_is_in_its_fingerprint(path):
     assert fingerprint(changed(spec(), path), DIGESTS, 1) != fingerprint(spec(), DIGESTS, 1)
+
+
+@pytest.mark.parametrize("path", [path for path, _ in leaves(PointsConfig())], ids=".".join)
+def test_every_setting_of_points_is_in_the_fingerprint(path):
+    given = spec(points=PointsConfig())
+    assert fingerprint(changed(given, ("points", *path)), DIGESTS, 1) != fingerprint(given, DIGESTS, 1)
+
+
+def test_a_record_from_before_there_were_points_is_read_and_keeps_its_fingerprint():
+    plain = to_plain(spec())
+    del plain["points"]
+    assert from_plain(RunSpec, plain) == spec()
+    assert fingerprint(spec(), DIGESTS, 1) == "bde59a92"
+    given = spec(points=PointsConfig(geometry="truth", settings={"noise": 0.1}))
+    assert from_plain(RunSpec, to_plain(given)) == given
 
 
 def test_digests_and_the_method_version_are_in_the_fingerprint():

@@ -1,20 +1,23 @@
 """The loop: its schedule, its errors, its checkpoints."""
 
 import csv
+import pickle
 from dataclasses import replace
 
 import pytest
 import torch
 from lightning_fabric import Fabric
+from torch import nn
 from toy import TRAIN, spec, toy
 
 from wsss.benchmark import BenchmarkError
+from wsss.benchmark.dataset import DatasetMissing
 from wsss.benchmark.loader import TrainingSet
 from wsss.benchmark.records import RunFolder
 from wsss.benchmark.runner import build
 from wsss.benchmark.spec import TrainConfig
 from wsss.benchmark.supervision import Supervision
-from wsss.benchmark.trainer import NonFiniteLoss, Runtime, lr_factor, train
+from wsss.benchmark.trainer import NonFiniteLoss, Runtime, _clip, lr_factor, train
 from wsss.methods.partial import Partial
 
 
@@ -92,6 +95,16 @@ def test_learning_rate_rises_then_falls_to_almost_nothing(schedule):
     assert 0 < factors[-1] < 0.02
 
 
+def test_groups_of_parameters_are_clipped_apart():
+    """A branch with large gradients must not shorten the steps of one that shares no weight with it."""
+    small, large = (nn.Parameter(torch.zeros(2)) for _ in range(2))
+    optimiser = torch.optim.SGD([{"params": [small]}, {"params": [large]}], lr=1.0)
+    small.grad, large.grad = torch.tensor([0.3, 0.4]), torch.tensor([300.0, 400.0])
+    _clip(Fabric(accelerator="cpu"), optimiser, 1.0)
+    assert torch.equal(small.grad, torch.tensor([0.3, 0.4]))
+    torch.testing.assert_close(large.grad, torch.tensor([0.6, 0.8]))
+
+
 def test_clipping_bounds_the_step(tmp_path):
     (free, _), (clipped, _) = (
         run(tmp_path / "a", train=replace(TRAIN, clip=0.0)),
@@ -104,3 +117,10 @@ def test_clipping_bounds_the_step(tmp_path):
         return sum((a - b).abs().sum().item() for a, b in pairs)
 
     assert moved(clipped) < moved(free)
+
+
+def test_errors_leave_their_process_whole(tmp_path):
+    """An exception that cannot be built from its text alone would end the pool instead of one run."""
+    for error in (NonFiniteLoss(["wild"], 3), DatasetMissing(type(toy(tmp_path)), tmp_path)):
+        again = pickle.loads(pickle.dumps(error))
+        assert type(again) is type(error) and str(again) == str(error) and vars(again) == vars(error)

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from torch import Tensor, nn
+from toy_points import pointwise, table
 
 from wsss.benchmark import IGNORE, Batch, Classes, Dataset, Frame, Scene, Task
 from wsss.benchmark.networks import Attention, ImageNetwork, Prediction
@@ -97,11 +98,13 @@ def pixelwise_task(classes: Classes = Toy.classes, sharpness: float = 1.0) -> Ta
             made.classifier.weight.mul_(sharpness)
         return made
 
-    return Task(classes=classes, image_network=network)
+    return Task(classes=classes, image_network=network, point_network=pointwise(len(classes.on_surfaces), sharpness))
 
 
-def batch(seed: int = 0, size: tuple[int, int] = (24, 32), images: int = 2, classes: int = 3) -> Batch:
-    """Random pixels; a fifth labelled, the right margin invalid."""
+def batch(
+    seed: int = 0, size: tuple[int, int] = (24, 32), images: int = 2, classes: int = 3, points: bool = False
+) -> Batch:
+    """Random pixels; a fifth labelled, the right margin invalid; with ``points`` random points too."""
     generator = torch.Generator().manual_seed(seed)
     image = torch.rand(images, 3, *size, generator=generator)
     labels = torch.randint(0, classes, (images, *size), generator=generator)
@@ -110,7 +113,8 @@ def batch(seed: int = 0, size: tuple[int, int] = (24, 32), images: int = 2, clas
     valid[..., -4:] = False
     labels[~valid] = IGNORE
     strong = (image * 0.8 + 0.1 * torch.rand(images, 3, *size, generator=generator)).clamp(0, 1)
-    return Batch(image=image, strong=strong, labels=labels, valid=valid)
+    there = table(seed, size, images, classes) if points else None
+    return Batch(image=image, strong=strong, labels=labels, valid=valid, points=there)
 
 
 def spec(**changes) -> RunSpec:

@@ -1,6 +1,5 @@
-"""Structure from motion: two pictures with parallax begin, the others join one by one, bundle adjustment in between."""
+"""A piece of a scene while it grows: pictures join one by one, with bundle adjustment in between."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -14,20 +13,12 @@ TOLERANCE = 2.5
 """Pixels by which an observation may miss its point."""
 LEAST_PARALLAX = 0.2
 """Pixels of parallax below which a point is left out; those with little hold the rotation, not the translation."""
-START_PARALLAX = 3.0
-"""The median that the two first pictures need: a forward drive at 10 Hz has it, a turn on the spot has not."""
-ENOUGH_PARALLAX = 20.0
-"""More than that makes no better start."""
+LEAST_SHARE = 0.5
+"""Of the points that a picture shows, how many it must show where they should be."""
 LEAST_POINTS = 12
 """Points that a picture must share with those already placed."""
 FAR = 300.0
 """Baselines at which a point without depth is put."""
-STARTS = 4
-"""Pairs of pictures that are tried as a start."""
-TRIAL = 5
-"""Pictures with which starts, and guesses of the focal length, are compared."""
-CLEARLY = 0.97
-"""How many times less a less likely focal length must miss: on a straight drive all are alike."""
 _GROWTH = 1.3
 """How many times more pictures there are when everything is adjusted again."""
 
@@ -43,12 +34,19 @@ class Piece:
     """Of each observation that agrees with the result."""
     pixel: Float[np.ndarray, "m 2"]
     """(row, column) in the stored picture."""
-    depth: Float[np.ndarray, " m"]
-    """Along the optical axis."""
+    local: Float[np.ndarray, "m 3"]
+    """Each one's point, in the axes of its camera."""
     parallax: Float[np.ndarray, " m"]
     """Pixels, of each one's point."""
+    replaced: bool
+    """Whether the motion first found was given up for a rival."""
     error: float
     """Root mean square of the distances between where points should be and where they are, in pixels."""
+
+    @property
+    def depth(self) -> Float[np.ndarray, " m"]:
+        """Of each observation, along the optical axis."""
+        return self.local[:, 2]
 
 
 class Growth:
@@ -62,6 +60,19 @@ class Growth:
         self.agrees = np.zeros(len(tracks.picture), bool)
         self._miss = np.inf
         self._rows = by_picture(tracks)
+
+    def seat(self, pictures: Int[np.ndarray, " c"], camera_from_world: Float[np.ndarray, "c 4 4"]) -> None:
+        """Place pictures where somebody found that they stand, and find the points from there."""
+        self.pose[pictures], self.placed[pictures] = camera_from_world, True
+        self.triangulate()
+
+    def drop_strays(self) -> None:
+        """Take pictures away that miss most of the points that they show."""
+        rows = np.flatnonzero(self.placed[self.tracks.picture])
+        rows = rows[self._known()[self.tracks.point[rows]]]
+        shown = np.bincount(self.tracks.picture[rows], minlength=self.tracks.pictures)
+        agree = np.bincount(self.tracks.picture[rows], self.agrees[rows], minlength=self.tracks.pictures)
+        self.placed &= agree >= np.maximum(LEAST_POINTS, LEAST_SHARE * shown)
 
     def begin(self, pair: Pair, relative: Float[np.ndarray, "4 4"]) -> bool:
         """Place two pictures; False if too few points come of it."""
@@ -134,8 +145,8 @@ class Growth:
             if not len(rows):
                 self.point[:] = np.nan
                 return
-            self._intersect(rows)
-            bundle, which = self._bundle(rows)
+            self.intersect(rows)
+            bundle, which = self.bundle(rows)
             bundle = adjust_points(bundle, 3)
             self.point[which] = bundle.point
             error = errors(bundle)
@@ -155,7 +166,7 @@ class Growth:
         centre = -np.einsum("mji,mj->mi", pose[:, :3, :3], pose[:, :3, 3])
         return direction / np.linalg.norm(direction, axis=1, keepdims=True), centre
 
-    def _intersect(self, rows: Int[np.ndarray, " m"]) -> None:
+    def intersect(self, rows: Int[np.ndarray, " m"]) -> None:
         """The points nearest to the rays of their observations."""
         direction, centre = self._rays(rows)
         across = np.eye(3) - direction[:, :, None] * direction[:, None, :]
@@ -185,13 +196,14 @@ class Growth:
     def adjust(self, steps: int) -> None:
         """Bundle adjustment over the observations that agree."""
         rows = np.flatnonzero(self.agrees)
-        bundle, which = self._bundle(rows)
+        bundle, which = self.bundle(rows)
         bundle = adjust(bundle, steps, free_focal=self.free_focal)
         pictures = np.flatnonzero(self.placed)
         self.pose[pictures, :3, :3], self.pose[pictures, :3, 3] = bundle.rotation, bundle.translation
         self.point[which], self.focal = bundle.point, bundle.focal
 
-    def _bundle(self, rows: Int[np.ndarray, " m"]) -> tuple[Bundle, Int[np.ndarray, " p"]]:
+    def bundle(self, rows: Int[np.ndarray, " m"]) -> tuple[Bundle, Int[np.ndarray, " p"]]:
+        """What the adjustment takes: the placed pictures, some observations, and whose points these show."""
         pictures = np.flatnonzero(self.placed)
         which, seen = np.unique(self.tracks.point[rows], return_inverse=True)
         return Bundle(
@@ -207,7 +219,7 @@ class Growth:
     def _known(self) -> Bool[np.ndarray, " p"]:
         return np.isfinite(self.point[:, 0])
 
-    def result(self) -> Piece:
+    def result(self, replaced: bool) -> Piece:
         """What has grown; pictures that lost their points in the end are left out."""
         rows = np.flatnonzero(self.agrees)
         shown = np.bincount(self.tracks.picture[rows], minlength=self.tracks.pictures)
@@ -215,8 +227,8 @@ class Growth:
         rows = rows[self.placed[self.tracks.picture[rows]]]
         point = self.point[self.tracks.point[rows]]
         pose = self.pose[self.tracks.picture[rows]]
-        depth = np.einsum("mj,mj->m", pose[:, 2, :3], point) + pose[:, 2, 3]
-        bundle, _ = self._bundle(rows)
+        local = np.einsum("mij,mj->mi", pose[:, :3, :3], point) + pose[:, :3, 3]
+        bundle, _ = self.bundle(rows)
         error = errors(bundle)
         pictures = np.flatnonzero(self.placed)
         return Piece(
@@ -225,76 +237,8 @@ class Growth:
             focal=self.focal,
             picture=self.tracks.picture[rows],
             pixel=self.tracks.pixel[rows],
-            depth=depth,
+            local=local,
             parallax=self.parallax(rows)[self.tracks.point[rows]],
+            replaced=replaced,
             error=float(np.sqrt(np.mean(error**2))) if len(error) else np.inf,
         )
-
-
-def grow(tracks: Tracks, allowed: Bool[np.ndarray, " f"], focals: Sequence[float], free_focal: bool) -> Piece | None:
-    """The largest piece around the best start among the allowed pictures; None if no two of them have parallax.
-
-    Two pictures alone can be mistaken about their motion, above all in a narrow view, where a step forward and one to
-    the side look alike: several starts grow a little, and the one that misses least goes on.
-
-    Args:
-        tracks: Of all pictures.
-        allowed: Those that may be used.
-        focals: Of the plane: the one, or guesses.
-        free_focal: Whether they are guesses, to be improved.
-    """
-    best = None
-    for focal in focals:
-        grown = _best_start(tracks, allowed, focal, free_focal)
-        if grown is not None and (best is None or grown.miss() < CLEARLY * best.miss()):
-            best = grown
-    if best is None:
-        return None
-    best.run(allowed, tracks.pictures)
-    for _ in range(2):
-        best.adjust(20)
-        best.triangulate()
-    piece = best.result()
-    return piece if len(piece.pictures) >= 2 else None
-
-
-def _best_start(tracks: Tracks, allowed: Bool[np.ndarray, " f"], focal: float, free_focal: bool) -> Growth | None:
-    """The start that misses least once it has grown a little."""
-    best = None
-    for pair, relative in _starts(tracks, allowed, focal)[:STARTS]:
-        growth = Growth(tracks, focal, free_focal)
-        if not growth.begin(pair, relative):
-            continue
-        growth.run(allowed, TRIAL)
-        growth.adjust(10)
-        growth.triangulate()
-        best = growth if best is None or growth.miss() < best.miss() else best
-    return best
-
-
-def _starts(
-    tracks: Tracks, allowed: Bool[np.ndarray, " f"], focal: float
-) -> list[tuple[Pair, Float[np.ndarray, "4 4"]]]:
-    """Pairs with their relative poses, those with the most points of most parallax first."""
-    found = []
-    for pair in tracks.pairs:
-        if not (allowed[pair.first] and allowed[pair.second]):
-            continue
-        matrix = np.diag([focal, focal, 1.0]) @ pair.fundamental @ np.diag([focal, focal, 1.0])
-        a, b = pair.a / focal, pair.b / focal
-        count, turn, shift, _ = cv2.recoverPose(matrix, a, b, np.eye(3))
-        if count < LEAST_POINTS:
-            continue
-        # What a turn of the camera leaves of the motion is parallax.
-        before = np.concatenate([a, np.ones((len(a), 1))], 1) @ turn.T
-        apart = np.linalg.norm(_unit(before) - _unit(np.concatenate([b, np.ones((len(b), 1))], 1)), axis=1) * focal
-        if np.median(apart) >= START_PARALLAX:
-            relative = np.eye(4)
-            relative[:3, :3], relative[:3, 3] = turn, shift[:, 0]
-            found.append((float(np.minimum(apart, ENOUGH_PARALLAX).sum()) * count / len(a), pair, relative))
-    found.sort(key=lambda one: -one[0])
-    return [(pair, relative) for _, pair, relative in found]
-
-
-def _unit(vectors: Float[np.ndarray, "n 3"]) -> Float[np.ndarray, "n 3"]:
-    return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)

@@ -1,13 +1,12 @@
 """The clouds of a dataset's scenes, made once and kept on disk.
 
-    <folder>/<dataset>-<provider>-<its digest>/<scene>-<digest of its frames>/    see stored.py
+    <folder>/<dataset>-<provider>-<its digest>/<scene>-<scene_key>/    see stored.py
 
 A folder's name says all that its content depends on, so that nothing is ever overwritten by something else. It is
 filled under another name and renamed when it is whole; several processes may fill one cache.
 """
 
 import errno
-import hashlib
 import json
 import re
 import shutil
@@ -26,9 +25,11 @@ import numpy as np
 from jaxtyping import UInt8
 
 from wsss.benchmark.dataset import Dataset
-from wsss.benchmark.errors import BenchmarkError, DatasetError, Unsupported
+from wsss.benchmark.errors import BenchmarkError, Unsupported
 from wsss.benchmark.geometry import stored
-from wsss.benchmark.geometry.providers import Geometry, digest, name_of
+from wsss.benchmark.geometry.providers import Geometry, Traced, digest, name_of
+from wsss.benchmark.geometry.remarks import remarks
+from wsss.benchmark.geometry.scene_key import scene_key
 from wsss.benchmark.geometry.stored import Facts, Manifest, Stored
 from wsss.benchmark.spec import to_plain
 from wsss.benchmark.supervision import Supervision
@@ -92,15 +93,8 @@ class Clouds:
             DatasetError: An image is missing.
         """
         if scene.id not in self._places:
-            sizes = {}
-            for path in {frame.image for frame in scene.frames}:
-                if not path.is_file():
-                    raise DatasetError(f"{path} is missing; `wsss data {self.dataset.name}` shows what is expected")
-                sizes[path] = path.stat().st_size
-            frames = [[frame.id, frame.labelled, frame.camera, sizes[frame.image]] for frame in scene.frames]
-            key = hashlib.sha256(json.dumps([self.dataset.name, scene.id, frames]).encode()).hexdigest()[:16]
             name = re.sub(r"[^\w.-]+", "_", scene.id)[:80]
-            self._places[scene.id] = self.folder / f"{name}-{key}"
+            self._places[scene.id] = self.folder / f"{name}-{scene_key(self.dataset, self.geometry, scene)}"
         return self._places[scene.id]
 
     def prepare(self, scenes: Sequence[Scene], jobs: int = 1, progress: Progress | None = None) -> list[Result]:
@@ -228,13 +222,15 @@ class Clouds:
         temporary.chmod(0o755)
         try:
             try:
-                cloud = self.geometry.points(self.dataset, scene)
+                with remarks() as said:
+                    cloud = self.geometry.points(self.dataset, scene)
+                facts = self._facts(scene, said)
             except Exception as error:
                 text = str(error) if isinstance(error, BenchmarkError) else f"{type(error).__name__}: {error}"
                 outcome = Failure(kind=type(error).__name__, error=text, traceback=traceback.format_exc())
                 (temporary / "failure.json").write_text(json.dumps(asdict(outcome), indent=1) + "\n", "utf-8")
             else:
-                outcome = stored.write(temporary, cloud, self._facts(scene), time.monotonic() - started)
+                outcome = stored.write(temporary, cloud, facts, time.monotonic() - started)
             stored.install(temporary, place)
         except OSError as error:
             if error.errno not in (errno.ENOSPC, errno.EDQUOT):
@@ -244,7 +240,7 @@ class Clouds:
             shutil.rmtree(temporary, ignore_errors=True)
         return Result(scene=scene.id, made=True, outcome=outcome)
 
-    def _facts(self, scene: Scene) -> Facts:
+    def _facts(self, scene: Scene, said: Sequence[str] = ()) -> Facts:
         return Facts(
             dataset=self.dataset.name,
             scene=scene.id,
@@ -253,6 +249,8 @@ class Clouds:
             settings=to_plain(self.geometry),
             digest=digest(self.geometry),
             frames=tuple(frame.id for frame in scene.frames),
+            provenance=self.geometry.provenance() if isinstance(self.geometry, Traced) else {},
+            remarks=tuple(said),
         )
 
 

@@ -66,8 +66,13 @@ def from_depth(
     return ViewPoints(frame=frame, xyz=xyz, pixel=pixel, confidence=confidence[row, column])
 
 
-def empty(up: Float[np.ndarray, "3"]) -> PointCloud:
-    """A cloud without points, of a scene that could not be reconstructed."""
+def empty(up: Float[np.ndarray, "3"], *, metric: bool = False) -> PointCloud:
+    """A cloud without points, of a scene that could not be reconstructed.
+
+    Args:
+        up: Unit vector against gravity, in world axes.
+        metric: Whether the lengths of the world that the points would be in are metres.
+    """
     return PointCloud(
         xyz=np.zeros((0, 3), np.float32),
         rgb=np.zeros((0, 3), np.uint8),
@@ -76,7 +81,7 @@ def empty(up: Float[np.ndarray, "3"]) -> PointCloud:
         pixel=np.zeros((0, 2), np.int32),
         origin=np.zeros(3),
         up=np.asarray(up, np.float64),
-        metric=True,
+        metric=metric,
     )
 
 
@@ -101,7 +106,7 @@ def assemble(
     views = sorted((view for view in views if len(view.xyz)), key=lambda view: view.frame)
     up = np.asarray(up, np.float64) / np.linalg.norm(up)
     if not views:
-        return empty(up)
+        return empty(up, metric=metric)
     for view in views:
         _check(view, scene)
     origin = np.round(np.median(np.concatenate([view.xyz for view in views]), axis=0))

@@ -4,19 +4,15 @@ import numpy as np
 from jaxtyping import Bool, Float, Float32
 
 from wsss.benchmark.geometry.index import Extent
+from wsss.benchmark.geometry.rotations import smallest_turn
 
 SPREAD = 10.0
 """What the spread of a view becomes where nobody knows how long a metre is."""
 
 
 def upright(up: Float[np.ndarray, "3"]) -> Float[np.ndarray, "3 3"]:
-    """The smallest turn that takes a unit vector to +z; of one that points down, after half a turn about x."""
-    if up[2] < 0:
-        over = np.diag([1.0, -1.0, -1.0])
-        return upright(over @ up) @ over
-    x, y, cosine = (float(value) for value in up)
-    cross = np.array([[0, 0, -x], [0, 0, -y], [x, y, 0]])  # of the axis, up x z
-    return np.eye(3) + cross + cross @ cross / (1 + cosine)  # Rodrigues' formula
+    """The turn that takes a unit vector to +z."""
+    return smallest_turn(up, np.array([0.0, 0.0, 1.0]))
 
 
 def to_network(
@@ -45,5 +41,7 @@ def within(xyz: Float[np.ndarray, "n 3"], box: tuple[float, float, float]) -> Bo
 
     Points outside are to be dropped: clamping, which the release of Rewis3d does, presses streets flat on the walls.
     """
-    inside = np.abs(xyz) <= np.array(box, np.float32)
-    return inside[:, 0] & inside[:, 1] & inside[:, 2]
+    inside = np.abs(xyz[:, 0]) <= box[0]  # column by column: rows of three are slow to compare
+    for axis in (1, 2):
+        inside &= np.abs(xyz[:, axis]) <= box[axis]
+    return inside

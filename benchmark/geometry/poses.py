@@ -9,6 +9,7 @@ A scene's frames need not hang together: a video has cuts, and the labelled fram
 nobody knows how they lie; the neighbourhood of a view never reaches into another piece.
 """
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
@@ -19,15 +20,22 @@ from jaxtyping import Float
 
 from wsss.benchmark.dataset import Dataset
 from wsss.benchmark.errors import Unsupported
-from wsss.benchmark.geometry._poses_growth import Piece, grow
+from wsss.benchmark.geometry import _poses_opencv, _poses_pycolmap
+from wsss.benchmark.geometry._poses_ground import height
+from wsss.benchmark.geometry._poses_growth import Piece
 from wsss.benchmark.geometry._poses_pictures import Pictures, pairs, prepared
 from wsss.benchmark.geometry._poses_tracks import Tracks, track
 from wsss.benchmark.geometry.cameras import inverse
 from wsss.benchmark.geometry.clouds import UPWARDS
+from wsss.benchmark.geometry.rotations import smallest_turn
 from wsss.benchmark.randomness import seed_of
 from wsss.benchmark.types import Camera, Scene, Sweep
 
-VERSION = 1
+LOGGER = logging.getLogger(__name__)
+Estimator = Literal["opencv", "pycolmap"]
+"""Who estimates poses: our own structure from motion, or COLMAP's, which the extra ``sfm`` installs."""
+
+VERSION = 2
 """Raised when the same scene comes to be placed otherwise."""
 APART = 1000.0
 """Units between the pieces of a scene, across and level."""
@@ -35,9 +43,6 @@ TYPICAL_DEPTH = 10.0
 """Median depth of a piece of unknown scale: about that of a street, so that its units are near a metre."""
 UP = np.array([0.0, -1.0, 0.0])
 """Against gravity in the estimated world: the mean of the cameras' own up."""
-FOCAL_GUESSES = (1.15, 0.8, 1.7)
-"""Focal lengths to start from where none is known, the likeliest first, as shares of the picture's width: 47, 64 and 33
-degrees."""
 SCALE_FRAMES = 6
 """Frames of a piece whose measured depths give its scale."""
 LEAST_DEPTHS = 20
@@ -63,38 +68,61 @@ class Placement:
     """Which piece each frame belongs to, counted from the largest; -1 where it could not be placed."""
     failed: tuple[int, ...]
     """Indices of the frames that could not be placed."""
-    method: Literal["dataset", "features"]
-    """Where the poses come from."""
+    method: Literal["dataset", "mixed"] | Estimator
+    """Where the poses come from; ``mixed`` where pycolmap estimated, and our own looking replaced a motion of its that
+    explained the pictures clearly worse."""
     error: float | None
     """Root mean square reprojection error in pixels, of the largest piece; None where nothing was estimated."""
 
 
-def placed(dataset: Dataset, scene: Scene, frames: Sequence[int] | None = None, *, seed: int = 0) -> Placement:
+def estimator() -> Estimator:
+    """Who estimates poses where nobody is named: pycolmap where it is installed."""
+    return "pycolmap" if _poses_pycolmap.installed() else "opencv"
+
+
+def placed(
+    dataset: Dataset,
+    scene: Scene,
+    frames: Sequence[int] | None = None,
+    *,
+    seed: int = 0,
+    by: Estimator | None = None,
+) -> Placement:
     """Place the cameras of a scene.
 
     The dataset's own poses are taken as they are, and a frame without one among them stays without. Where there is none
-    at all, poses are estimated; a rolling shutter is not modelled then. The scale comes from depth that a sensor
-    measured in the camera's own axes; without, it is arbitrary. A frame that no other shares its view with stands alone
-    where its scene has no other frame or a sensor gives it points.
+    at all, poses are estimated; a rolling shutter is not modelled then, and frames whose motion is in doubt fail. The
+    scale comes from depth that a sensor measured in the camera's own axes, else from the camera's height above the
+    ground where the dataset states ``camera_height``; without, it is arbitrary. A frame that no other shares its view
+    with stands alone where its scene has no other frame or a sensor gives it points.
 
     Args:
         dataset: Which.
         scene: One of its scenes.
         frames: Indices of the frames to place, where the pictures of all would take too long; the others fail.
         seed: Of the random samples.
+        by: Who estimates poses; None for ``estimator()``. ``Placement.method`` says who did.
 
     Raises:
         DatasetError: A file is damaged or missing.
+        Unsupported: pycolmap is asked for and not installed.
     """
     cameras = dataset.cameras(scene)
     if any(camera is not None and camera.world_from_camera is not None for camera in cameras):
         return _given(cameras, range(len(cameras)) if frames is None else frames)
     chosen = sorted(set(range(len(cameras)) if frames is None else frames))
-    cv2.setRNGSeed(seed_of(seed, "poses", scene.id) % 2**31)
+    by = by or estimator()
+    if by == "pycolmap" and not _poses_pycolmap.installed():
+        raise Unsupported("pycolmap is not installed; `pip install 'wsss-benchmark[sfm]'` brings it")
+    number = seed_of(seed, "poses", scene.id) % 2**31
+    cv2.setRNGSeed(number)
     pictures = prepared(dataset, scene, cameras, chosen)
     tracks = track(pictures.features, pairs(scene, chosen), pictures.focal if pictures.known else None)
-    pieces = _pieces(tracks, pictures)
-    return _arranged(dataset, scene, cameras, chosen, pictures, pieces)
+    pieces = _pieces(tracks, pictures, by, number)
+    placement = _arranged(dataset, scene, cameras, chosen, pictures, pieces, by)
+    if lost := [i for i in placement.failed if i in chosen]:
+        LOGGER.warning("%s: %d of %d frames could not be placed", scene.id, len(lost), len(chosen))
+    return placement
 
 
 def _given(cameras: tuple[Camera | None, ...], frames: Sequence[int]) -> Placement:
@@ -111,18 +139,13 @@ def _given(cameras: tuple[Camera | None, ...], frames: Sequence[int]) -> Placeme
     )
 
 
-def _pieces(tracks: Tracks, pictures: Pictures) -> list[Piece]:
+def _pieces(tracks: Tracks, pictures: Pictures, estimator: Estimator, seed: int) -> list[Piece]:
     """Pieces of what hangs together, the largest first."""
-    left = np.ones(tracks.pictures, bool)
-    focals = [pictures.focal * share for share in ((1.0,) if pictures.known else FOCAL_GUESSES)]
-    pieces = []
-    while left.sum() >= 2:
-        piece = grow(tracks, left, focals, free_focal=not pictures.known)
-        if piece is None:
-            break
-        pieces.append(piece)
-        left[piece.pictures] = False
-    return sorted(pieces, key=lambda piece: -len(piece.pictures))
+    if estimator == "pycolmap":
+        found = _poses_pycolmap.pieces(tracks, pictures.focal, pictures.known, seed)
+    else:
+        found = _poses_opencv.pieces(tracks, pictures.focal, pictures.known)
+    return sorted(found, key=lambda piece: -len(piece.pictures))
 
 
 def _arranged(
@@ -132,9 +155,12 @@ def _arranged(
     chosen: Sequence[int],
     pictures: Pictures,
     pieces: Sequence[Piece],
+    by: Estimator,
 ) -> Placement:
     """One world for all pieces."""
-    scales = [_scale(dataset, scene, chosen, pictures, piece) for piece in pieces]
+    scales = [
+        _scale(dataset, scene, chosen, pictures, piece) or _scale_of_height(dataset, scene, piece) for piece in pieces
+    ]
     metric = any(scale is not None for scale in scales) or any(_depth(dataset, scene, i) is not None for i in chosen)
     result = [None if one is None else replace(one, world_from_camera=None, shutter=None) for one in cameras]
     number, kept = [-1] * len(cameras), []
@@ -161,7 +187,7 @@ def _arranged(
         metric=metric,
         piece=tuple(number),
         failed=tuple(i for i, one in enumerate(number) if one < 0),
-        method="features",
+        method="mixed" if by == "pycolmap" and any(piece.replaced for piece in kept) else by,
         error=kept[0].error if kept else None,
     )
 
@@ -181,20 +207,11 @@ def _level(piece: Piece, scale: float) -> Float[np.ndarray, "c 4 4"]:
     up /= np.linalg.norm(up)
     # In the first camera's axes, so that it is only tilted.
     own = poses[0, :3, :3].T
-    turn = _between(own @ up, UP) @ own
+    turn = smallest_turn(own @ up, UP) @ own
     result = np.tile(np.eye(4), (len(poses), 1, 1))
     result[:, :3, :3] = turn @ poses[:, :3, :3]
     result[:, :3, 3] = scale * (poses[:, :3, 3] - poses[0, :3, 3]) @ turn.T
     return result
-
-
-def _between(a: Float[np.ndarray, "3"], b: Float[np.ndarray, "3"]) -> Float[np.ndarray, "3 3"]:
-    """The smallest rotation that takes one unit vector to another."""
-    axis, cosine = np.cross(a, b), float(a @ b)
-    sine = float(np.linalg.norm(axis))
-    if sine < 1e-12:
-        return np.eye(3) if cosine > 0 else np.diag([1.0, -1.0, -1.0])
-    return cv2.Rodrigues(axis / sine * np.arctan2(sine, cosine))[0]
 
 
 def _depth(dataset: Dataset, scene: Scene, index: int) -> Sweep | None:
@@ -229,3 +246,11 @@ def _scale(dataset: Dataset, scene: Scene, chosen: Sequence[int], pictures: Pict
     scale = float(np.median(found))
     spread = float(np.median(np.abs(np.log(found / scale))))
     return scale if spread <= LARGEST_SPREAD else None
+
+
+def _scale_of_height(dataset: Dataset, scene: Scene, piece: Piece) -> float | None:
+    """Metres per unit of a piece whose dataset states how high its camera stands above the road."""
+    if dataset.camera_height is None:
+        return None
+    found = height(piece, seed_of(0, "poses", scene.id))
+    return None if found is None else dataset.camera_height / found

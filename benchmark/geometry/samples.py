@@ -42,15 +42,17 @@ def sample(
     if len(rows):
         extent = Extent.of(xyz, cloud.up) if extent is None else extent
         xyz = to_network(xyz, extent, cloud.up, cloud.metric)
-        kept = within(xyz, sampling.box)
-        if not kept.all():
-            rows, xyz = rows[kept], xyz[kept]
+        kept = np.flatnonzero(within(xyz, sampling.box))
+        if len(kept) < len(rows):
+            rows, xyz = rows[kept], np.take(xyz, kept, axis=0)
     pixel = np.full((len(rows), 2), -1, np.int64)
     view = index.rows(frame)
     own = slice(*np.searchsorted(rows, (view.start, view.stop)).tolist())
     pixel[own] = np.take(cloud.pixel, rows[own], axis=0)
+    there = torch.from_numpy(xyz)
     return Points(
-        xyz=torch.from_numpy(xyz),
+        xyz=there,
+        strong=there,
         rgb=torch.from_numpy(np.take(cloud.rgb, rows, axis=0)).float().div_(255),
         confidence=torch.from_numpy(cloud.confidence[rows]),
         labels=torch.from_numpy(clouds.labels(scene, supervision)[rows]).long(),

@@ -18,14 +18,17 @@ _AT_ONCE = 4096
 """Blocks that are read at a time where a whole ball is searched."""
 _SPARSE = 64
 """From how many numbers per chosen one on sorting them is faster than marking them in a list of all."""
+_SPARE = 1.05
+"""Rows drawn per row wanted, for those that are drawn twice."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Sampling:
     """How the points of a training sample are chosen."""
 
-    kind: Literal["view", "uniform"] = "view"
-    """``view`` prefers the target view, ``uniform`` draws from the whole scene alike."""
+    kind: Literal["view", "uniform", "alone"] = "view"
+    """``view`` prefers the target view, ``uniform`` draws from the whole scene alike, ``alone`` takes the view's own
+    points and no others."""
     budget: int = 120_000
     """Points in a sample, fewer where the scene has no more."""
     share: float = 0.6
@@ -47,9 +50,9 @@ def draw(
 ) -> Int[np.ndarray, " n"]:
     """Rows of a sample for a target view, in rising order and without repetition.
 
-    First at most ``share`` of the budget from the view, uniformly; then from what else lies in the ball around it;
-    what is then missing from all that was not chosen, the view's own included. Where the view has no points all come
-    from the whole scene.
+    First at most ``share`` of the budget from the view, uniformly; then, unless it shall be alone, from what else lies
+    in the ball around it; what is then missing from all that was not chosen, the view's own included. Where the view
+    has no points all come from the whole scene.
 
     Args:
         cloud: Of the scene; its arrays may be memory maps, of which little more than the sample is read.
@@ -58,14 +61,16 @@ def draw(
         sampling: The settings.
         rng: All that the draw depends on beside the arguments.
     """
-    total = len(cloud.xyz)
+    total, view, extent = len(cloud.xyz), index.rows(frame), index.extent(frame)
+    seen = view.stop - view.start
+    most = min(seen, int(sampling.share * sampling.budget))
+    if sampling.kind == "alone":
+        return view.start + _choose(seen, most, rng)
     if total <= sampling.budget:
         return np.arange(total)
-    view, extent = index.rows(frame), index.extent(frame)
     if sampling.kind == "uniform" or extent is None:
         return _choose(total, sampling.budget, rng)
-    seen = view.stop - view.start
-    own = view.start + _choose(seen, min(seen, int(sampling.share * sampling.budget)), rng)
+    own = view.start + _choose(seen, most, rng)
     around = _around(cloud, index, extent, sampling, view, sampling.budget - len(own), rng)
     before = np.searchsorted(around, view.start)
     return _filled(np.concatenate([around[:before], own, around[before:]]), total, sampling.budget, rng)
@@ -75,11 +80,11 @@ def _choose(total: int, count: int, rng: np.random.Generator) -> Int[np.ndarray,
     """``count`` different numbers below ``total``, rising, every subset as likely as any other."""
     if count >= total:
         return np.arange(total)
-    chosen = rng.choice(total, count, replace=False, shuffle=False)
     if count * _SPARSE < total:
-        return np.sort(chosen)
-    mask = np.zeros(total, bool)
-    mask[chosen] = True
+        return np.sort(rng.choice(total, count, replace=False, shuffle=False))
+    few = min(count, total - count)  # to take or, where that are fewer, to leave
+    mask = np.full(total, few < count)
+    mask[rng.choice(total, few, replace=False, shuffle=False)] = few == count
     return np.flatnonzero(mask)
 
 
@@ -109,15 +114,21 @@ def _around(
     radius = sampling.reach * extent.radius
     touching, inside = _blocks(index, extent, radius, view)
     inside &= (touching + 1) * BLOCK <= len(cloud.xyz)  # the last may be short
-    if inside.sum() * BLOCK < 2 * count:
+    sure = int(inside.sum())
+    if sure * BLOCK < 2 * count:
         found = np.concatenate([np.zeros(0, np.int64), *_search(cloud, touching, extent, radius, view)])
         return found[_choose(len(found), count, rng)]
-    found = np.zeros(0, np.int64)
+    found, places = np.zeros(0, np.int64), len(touching) * BLOCK
+    narrow = np.int32 if places <= np.iinfo(np.int32).max else np.int64  # sorted in half the time
     while len(found) < count:
-        ranks = np.sort(rng.integers(len(touching) * BLOCK, size=(count - len(found)) * 5 // 4 + 64))
+        tries = int((count - len(found)) * len(touching) / sure * _SPARE) + 64
+        ranks = np.sort(rng.integers(places, size=tries, dtype=narrow))
         ranks = ranks[np.diff(ranks, prepend=-1) > 0]
-        rows = touching[ranks // BLOCK] * BLOCK + ranks % BLOCK
-        rows = rows[_inside(cloud, rows, extent, radius, view)]
+        block = ranks // BLOCK
+        rows = touching[block] * BLOCK + ranks % BLOCK
+        doubtful = np.flatnonzero(~inside[block])
+        if len(doubtful):  # only these need to be read
+            rows = np.delete(rows, doubtful[~_inside(cloud, rows[doubtful], extent, radius, view)])
         found = np.sort(np.concatenate([found, rows[~np.isin(rows, found)]])) if len(found) else rows
     return found[_choose(len(found), count, rng)]  # which are too many is for chance to say, else low rows are favoured
 

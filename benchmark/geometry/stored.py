@@ -14,7 +14,7 @@ import json
 import os
 import shutil
 import tempfile
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -35,7 +35,7 @@ _ROWS = 1 << 20
 
 @dataclass(frozen=True, kw_only=True)
 class Facts:
-    """What a folder's name stands for: where a cloud comes from."""
+    """Where a cloud comes from: what its folder's name stands for, and what was learned by making it."""
 
     dataset: str
     scene: str
@@ -47,6 +47,10 @@ class Facts:
     """Of the provider and its settings."""
     frames: tuple[str, ...]
     """Their ids."""
+    provenance: dict[str, str] = field(default_factory=dict)
+    """Package, version and weights of a provider that learned; empty for others."""
+    remarks: tuple[str, ...] = ()
+    """What the log was warned of meanwhile: chunks that memory could not hold, or that could not be placed."""
 
 
 @dataclass(frozen=True, kw_only=True)

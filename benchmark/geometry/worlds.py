@@ -7,12 +7,12 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 from jaxtyping import Float
-from scipy.spatial.transform import Rotation
 
 from wsss.benchmark.dataset import Dataset
 from wsss.benchmark.errors import Unsupported
 from wsss.benchmark.geometry import clouds
 from wsss.benchmark.geometry.clouds import ViewPoints
+from wsss.benchmark.geometry.rotations import smallest_turn
 from wsss.benchmark.geometry.views import Chunk, halves
 from wsss.benchmark.types import Camera, Frame, PointCloud, Scene
 
@@ -157,7 +157,7 @@ def similarity(estimated: Poses, known: Poses, *, metric: bool) -> Similarity | 
 def _apart(found: Sequence[Reconstruction]) -> tuple[list[ViewPoints], Float[np.ndarray, "3"]]:
     """The chunks side by side, all with the first one's up, and that up."""
     up = _up(found[0])
-    turns = [np.eye(3), *(_turn(_up(part), up) for part in found[1:])]
+    turns = [np.eye(3), *(smallest_turn(_up(part), up) for part in found[1:])]
     turned = [
         [replace(view, xyz=view.xyz @ turn.T) for view in part.views if len(view.xyz)]
         for part, turn in zip(found, turns, strict=True)
@@ -183,8 +183,3 @@ def _up(part: Reconstruction) -> Float[np.ndarray, "3"]:
     mean = -part.world_from_camera[:, :3, 1].mean(0)
     length = float(np.linalg.norm(mean))
     return mean / length if length > 1e-6 else np.array([0.0, -1.0, 0.0])
-
-
-def _turn(a: Float[np.ndarray, "3"], b: Float[np.ndarray, "3"]) -> Float[np.ndarray, "3 3"]:
-    """The least rotation that takes one unit vector to another."""
-    return Rotation.align_vectors(b[None], a[None])[0].as_matrix()

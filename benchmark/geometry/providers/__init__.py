@@ -36,6 +36,26 @@ class Geometry(Protocol):
         ...
 
 
+@runtime_checkable
+class Measuring(Protocol):
+    """A provider whose points are those of the range sensor, so that other sweeps are other points."""
+
+    MEASURES: ClassVar[bool]
+
+
+@runtime_checkable
+class Traced(Protocol):
+    """A provider whose points come from weights and a package, which the record of each cloud names."""
+
+    def provenance(self) -> dict[str, str]:
+        """Facts by name.
+
+        Raises:
+            Unsupported: The weights are missing.
+        """
+        ...
+
+
 def names() -> list[str]:
     """The providers there are."""
     return sorted(found.name for found in pkgutil.iter_modules(__path__) if not found.name.startswith("_"))

@@ -6,7 +6,6 @@ chooses its own precision, bf16 where the device has it.
 """
 
 import logging
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -18,9 +17,10 @@ from wsss.benchmark.errors import Unsupported
 from wsss.benchmark.geometry import pretrained, views, worlds
 from wsss.benchmark.geometry.cameras import inverse, unproject
 from wsss.benchmark.geometry.clouds import ViewPoints
-from wsss.benchmark.geometry.views import Chunk, Grid, Selection
+from wsss.benchmark.geometry.learned import Cameras, Learned
+from wsss.benchmark.geometry.views import Chunk, Grid
 from wsss.benchmark.geometry.worlds import Reconstruction
-from wsss.benchmark.types import Camera, PointCloud, Scene
+from wsss.benchmark.types import Camera, Scene
 
 LOGGER = logging.getLogger(__name__)
 INSTALL = (
@@ -36,75 +36,42 @@ _Known = tuple[Float32[np.ndarray, "f 4 4"], Float32[np.ndarray, "f 3 3"]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class DepthAnything3:
+class DepthAnything3(Learned):
     """Points of Depth Anything 3; in metres by its own estimate with the nested weights, else up to scale.
 
-    A confidence is above 1 and has no upper bound.
+    A confidence is above 1 and has no upper bound. All images of a scene must have one size.
     """
 
     VERSION: ClassVar[int] = 1
+    DISTRIBUTION: ClassVar[str] = "depth-anything-3"
 
     weights: str = "depth-anything/DA3NESTED-GIANT-LARGE"
-    """A repository of the Hugging Face hub, or a folder; these, which the Rewis3d release names, are CC-BY-NC-4.0."""
-    revision: str | None = None
-    """Commit of the repository."""
-    sha256: str | None = None
-    """What the weights must hash to; pins them in the digest of the points."""
-    selection: Selection | None = None
-    """None: the dataset's row of ``views.SELECTIONS``."""
-    posed: bool = False
-    """Hand over intrinsics and poses where the dataset has them; implies ``align``."""
-    align: bool = False
-    """Lay every chunk onto the dataset's poses; otherwise chunks are kept apart."""
-    dropped: float = 10
-    """Percent of every view's points to drop, the least confident ones."""
+    """These, which the Rewis3d release names, are CC-BY-NC-4.0."""
     longest: int = 504
     """Pixels of the longer side of what the network sees."""
 
-    def points(self, dataset: Dataset, scene: Scene) -> PointCloud:
-        """The points of a scene's chunks, each one pass of the network; ``worlds.together`` says in which world.
-
-        Raises:
-            Unsupported: Package or weights are missing, a scene has images of several sizes, or one image alone is too
-                large.
-            DatasetError: An image is damaged or missing.
-        """
-        cameras = dataset.cameras(scene) if self.posed else (None,) * len(scene.frames)
-        chunks = views.chunks(scene, self.selection or views.SELECTIONS.get(dataset.name, views.OTHERWISE))
-        network = self._network()
-
-        def run(chunk: Chunk) -> Reconstruction:
-            images = [dataset.image(scene.frames[index]) for index in chunk]
-            sizes = {(image.shape[0], image.shape[1]) for image in images}
-            if len(sizes) > 1:  # the package would crop some of them without saying where
-                raise Unsupported(f"scene {scene.id} has images of {len(sizes)} sizes; select cameras of one size")
-            grid = views.stretched(sizes.pop(), self.longest, PATCH)
-            known = _known(scene, chunk, cameras, grid) if self.posed else None
-            extrinsics, intrinsics = known or (None, None)
-            prediction = network.inference(
-                images,
-                extrinsics=extrinsics,
-                intrinsics=intrinsics,
-                process_res=self.longest,
-                process_res_method="upper_bound_resize",
-            )
-            return self._reconstruction(chunk, grid, prediction, metric=known is not None)
-
-        found = worlds.reconstruct(scene.frames, chunks, run)
-        return worlds.together(dataset, scene, found, align=self.align or self.posed)
-
-    def provenance(self) -> dict[str, str]:
-        """For the record: package, version and the SHA-256 of the weights.
-
-        Raises:
-            Unsupported: The weights are missing.
-        """
-        return pretrained.provenance("depth-anything-3", pretrained.folder(self.weights, self.revision, self.sha256))
-
     def _network(self) -> Any:
         module = pretrained.package("depth_anything_3.api", INSTALL)
-        path = pretrained.folder(self.weights, self.revision, self.sha256)
-        return pretrained.network(module.DepthAnything3, path, pretrained.device())
+        return pretrained.network(module.DepthAnything3, self._folder(), pretrained.device())
+
+    def _reconstruct(
+        self, network: Any, dataset: Dataset, scene: Scene, chunk: Chunk, cameras: Cameras
+    ) -> Reconstruction:
+        images = [dataset.image(scene.frames[index]) for index in chunk]
+        sizes = {(image.shape[0], image.shape[1]) for image in images}
+        if len(sizes) > 1:  # the package would crop some of them without saying where
+            raise Unsupported(f"scene {scene.id} has images of {len(sizes)} sizes; select cameras of one size")
+        grid = views.stretched(sizes.pop(), self.longest, PATCH)
+        known = _known(scene, chunk, cameras, grid) if self.posed else None
+        extrinsics, intrinsics = known or (None, None)
+        prediction = network.inference(
+            images,
+            extrinsics=extrinsics,
+            intrinsics=intrinsics,
+            process_res=self.longest,
+            process_res_method="upper_bound_resize",
+        )
+        return self._reconstruction(chunk, grid, prediction, metric=known is not None)
 
     def _reconstruction(self, chunk: Chunk, grid: Grid, prediction: Any, *, metric: bool) -> Reconstruction:
         if prediction.conf is None or prediction.extrinsics is None or prediction.intrinsics is None:
@@ -125,7 +92,7 @@ class DepthAnything3:
         return Reconstruction(frames=chunk, world_from_camera=poses, views=tuple(found), metric=metric)
 
 
-def _known(scene: Scene, chunk: Chunk, cameras: Sequence[Camera | None], grid: Grid) -> _Known | None:
+def _known(scene: Scene, chunk: Chunk, cameras: Cameras, grid: Grid) -> _Known | None:
     """Extrinsics, relative to the first camera, and intrinsics of a chunk; None where the network cannot use them.
 
     It needs all of them, and fits its own path to theirs, which a path without extent leaves open.

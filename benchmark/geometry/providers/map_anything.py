@@ -13,12 +13,13 @@ from jaxtyping import Float
 
 from wsss.benchmark.dataset import Dataset
 from wsss.benchmark.errors import Unsupported
-from wsss.benchmark.geometry import pretrained, views, worlds
+from wsss.benchmark.geometry import pretrained, views
 from wsss.benchmark.geometry.cameras import inverse
 from wsss.benchmark.geometry.clouds import ViewPoints
-from wsss.benchmark.geometry.views import Chunk, Grid, Selection, Size
+from wsss.benchmark.geometry.learned import Cameras, Learned
+from wsss.benchmark.geometry.views import Chunk, Grid, Size
 from wsss.benchmark.geometry.worlds import Reconstruction
-from wsss.benchmark.types import Camera, PointCloud, Scene
+from wsss.benchmark.types import Camera, Scene
 
 COMMIT = "f7ebafb4d8349776705aaa686cf928988d1bd7f4"
 INSTALL = (
@@ -47,7 +48,7 @@ DEVIATION = np.array([0.229, 0.224, 0.225], np.float32)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class MapAnything:
+class MapAnything(Learned):
     """Points of MapAnything, in metres by its own estimate.
 
     Its mask drops the sky, other surfaces without a depth, and the edges of things. A confidence is at least 1 and has
@@ -55,66 +56,37 @@ class MapAnything:
     """
 
     VERSION: ClassVar[int] = 1
+    DISTRIBUTION: ClassVar[str] = "mapanything"
 
     weights: str = "facebook/map-anything-v1"
-    """A repository of the Hugging Face hub, or a folder. ``facebook/map-anything`` was replaced after the paper; these
-    are the weights of September 2025, CC-BY-NC-4.0. ``facebook/map-anything-apache-v1`` is free for any use."""
-    revision: str | None = None
-    """Commit of the repository."""
-    sha256: str | None = None
-    """What the weights must hash to; pins them in the digest of the points."""
-    selection: Selection | None = None
-    """None: the dataset's row of ``views.SELECTIONS``."""
-    posed: bool = False
-    """Hand over intrinsics and poses where the dataset has them; implies ``align``."""
-    align: bool = False
-    """Lay every chunk onto the dataset's poses; the paper keeps chunks apart."""
-    dropped: float = 10
-    """Percent of every view's points to drop, the least confident ones."""
+    """``facebook/map-anything`` was replaced after the paper; these are the weights of September 2025, CC-BY-NC-4.0.
+    ``facebook/map-anything-apache-v1`` is free for any use."""
 
-    def points(self, dataset: Dataset, scene: Scene) -> PointCloud:
-        """The points of a scene's chunks, each one pass of the network; ``worlds.together`` says in which world.
-
-        Raises:
-            Unsupported: Package, weights or, with ``posed``, poses are missing, or one image alone is too large.
-            DatasetError: An image is damaged or missing.
-        """
-        cameras = dataset.cameras(scene) if self.posed else (None,) * len(scene.frames)
+    def _check(self, dataset: Dataset, scene: Scene, cameras: Cameras) -> None:
         if self.posed and not any(map(_placed, cameras)):
             raise Unsupported(f"{dataset.title} gives no poses of scene {scene.id}; use map_anything with posed=False")
-        chunks = views.chunks(scene, self.selection or views.SELECTIONS.get(dataset.name, views.OTHERWISE))
-        network = self._network()
-
-        def run(chunk: Chunk) -> Reconstruction:
-            # The first view is the reference: if any view has a pose, it must.
-            order = tuple(sorted(chunk, key=lambda index: not _placed(cameras[index])))
-            images = [dataset.image(scene.frames[index]) for index in order]
-            grids = _grids([(image.shape[0], image.shape[1]) for image in images])
-            inputs = [_input(image, grid) for image, grid in zip(images, grids, strict=True)]
-            for view, grid, index in zip(inputs, grids, order, strict=True):
-                view.update(_known(cameras[index], cameras[order[0]], grid))
-            return self._reconstruction(order, grids, _infer(network, inputs))
-
-        found = worlds.reconstruct(scene.frames, chunks, run)
-        return worlds.together(dataset, scene, found, align=self.align or self.posed)
-
-    def provenance(self) -> dict[str, str]:
-        """For the record: package, version and the SHA-256 of the weights.
-
-        Raises:
-            Unsupported: The weights are missing.
-        """
-        return pretrained.provenance("mapanything", pretrained.folder(self.weights, self.revision, self.sha256))
 
     def _network(self) -> Any:
         module = pretrained.package("mapanything.models", INSTALL)
-        path = pretrained.folder(self.weights, self.revision, self.sha256)
+        path = self._folder()
         try:
             return pretrained.network(module.MapAnything, path, pretrained.device())
         except OSError as error:  # urllib's errors among them
             raise Unsupported(
                 f"MapAnything's encoder cannot be built ({error}); download it with: {ENCODER}"
             ) from error
+
+    def _reconstruct(
+        self, network: Any, dataset: Dataset, scene: Scene, chunk: Chunk, cameras: Cameras
+    ) -> Reconstruction:
+        # The first view is the reference: if any view has a pose, it must.
+        order = tuple(sorted(chunk, key=lambda index: not _placed(cameras[index])))
+        images = [dataset.image(scene.frames[index]) for index in order]
+        grids = _grids([(image.shape[0], image.shape[1]) for image in images])
+        inputs = [_input(image, grid) for image, grid in zip(images, grids, strict=True)]
+        for view, grid, index in zip(inputs, grids, order, strict=True):
+            view.update(_known(cameras[index], cameras[order[0]], grid))
+        return self._reconstruction(order, grids, _infer(network, inputs))
 
     def _reconstruction(self, order: Chunk, grids: list[Grid], outputs: list[dict[str, Any]]) -> Reconstruction:
         if any("mask" not in output or "conf" not in output for output in outputs):

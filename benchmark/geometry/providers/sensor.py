@@ -35,6 +35,7 @@ class Sensor:
     """The range sensor's points around the labelled frames of a scene."""
 
     VERSION: ClassVar[int] = 1
+    MEASURES: ClassVar[bool] = True
 
     neighbours: int = 2
     """Sweeps before and after that of each labelled frame that are used too."""
