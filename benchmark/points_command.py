@@ -15,6 +15,7 @@ from wsss.benchmark.dataset import Dataset
 from wsss.benchmark.errors import BenchmarkError, UsageError, unknown_name
 from wsss.benchmark.geometry import open3d, providers, quality, true_depth
 from wsss.benchmark.geometry.cache import Clouds, Failure, Result
+from wsss.benchmark.geometry.clouds import FRAMES, around_labels
 from wsss.benchmark.geometry.poses import Placement, placed
 from wsss.benchmark.supervision import Supervision
 from wsss.benchmark.types import PointCloud, Scene, Split, WeakKind
@@ -96,7 +97,7 @@ def _summarise(
     for scene in scenes:
         cloud = clouds.open(scene)
         labels = None if supervision is None else clouds.labels(scene, supervision)
-        placement = placed(dataset, scene)
+        placement = placed(dataset, scene, around_labels(scene, FRAMES))
         parts.append(quality.measure(dataset, scene, cloud, labels, placement, truth))
         if wanted.show:
             _show(console, dataset, scene, cloud, labels, placement, wanted.geometry)

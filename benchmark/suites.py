@@ -143,7 +143,48 @@ CAMVID = Suite(
     seeds=(0, 1, 2),
 )
 
-SUITES = {suite.name: suite for suite in (SMOKE, QUICK, FULL_MINIATURE, CAMVID)}
+_ABLATED = _points(0.3)
+
+
+def _sampled(kind: Literal["uniform", "alone"]) -> PointsConfig:
+    return replace(_ABLATED, sampling=replace(_ABLATED.sampling, kind=kind))
+
+
+def _without(name: str, title: str, **config: Any) -> Row:
+    """Rewis3d with some fields of its Config changed."""
+    return Row(name=name, method="rewis3d", title=title, config=config)
+
+
+def _seeing(name: str, title: str, points: PointsConfig) -> Row:
+    """Rewis3d on other points."""
+    return Row(name=name, method="rewis3d", title=title, points=points)
+
+
+ABLATIONS = Suite(
+    name="ablations",
+    title=f"{MINIATURE}: what Rewis3d owes to its parts",
+    data="miniature",
+    columns=tuple(column for column in FULL_MINIATURE.columns if column.dataset == "kitti360"),
+    seeds=(0, 1, 2),
+    rows=(
+        Row(name="ema", method="ema"),
+        Row(name="rewis3d", method="rewis3d"),
+        _without("no_confidence", "Rewis3d, every pair alike", confidence="none"),
+        _without("prediction", "Rewis3d, prediction's confidence alone", confidence="prediction"),
+        _without("reconstruction", "Rewis3d, reconstruction's confidence alone", confidence="reconstruction"),
+        _without("raw", "Rewis3d, reconstruction's confidence as it is", reconstruction_scale="raw"),
+        _without("to_image", "Rewis3d, points teach pixels only", to_points=0.0),
+        _without("to_points", "Rewis3d, pixels teach points only", to_image=0.0),
+        _without("apart", "Rewis3d, neither teaches the other", to_image=0.0, to_points=0.0),
+        _seeing("uniform", "Rewis3d, points of the whole scene alike", _sampled("uniform")),
+        _seeing("alone", "Rewis3d, the view's own points alone", _sampled("alone")),
+        _seeing("truth", "Rewis3d, true depth", replace(_ABLATED, geometry="truth")),
+        Row(name="rewis3d_lidar", method="rewis3d_lidar"),
+        Row(name="full", method="full"),
+    ),
+)
+
+SUITES = {suite.name: suite for suite in (SMOKE, QUICK, FULL_MINIATURE, CAMVID, ABLATIONS)}
 
 
 def suite(name: str) -> Suite:

@@ -12,6 +12,7 @@ sys.path.insert(0, str(Path(__file__).parent))  # for the helpers beside the tes
 import torch
 
 import wsss.benchmark.torchvision_on_cpu  # noqa: F401
+from wsss.benchmark.geometry import placement
 from wsss.datasets import _index, miniature
 
 torch.set_num_threads(1)  # the tests themselves run in parallel
@@ -41,3 +42,9 @@ def tiny_miniature(tiny):
 def index_folder(tmp_path_factory):
     """Indices of the tests' small trees do not stay in the working folder."""
     _index.FOLDER = tmp_path_factory.mktemp("index")
+
+
+@pytest.fixture(autouse=True)
+def poses_folder(tmp_path_factory, monkeypatch):
+    """Nor do poses, which must not pass from one test's invented pictures to another's of the same name."""
+    monkeypatch.setattr(placement, "FOLDER", tmp_path_factory.mktemp("poses"))

@@ -2,7 +2,7 @@
 
 A benchmark is a function whose docstring says what is measured; a baseline does the same work in the plain way. Times
 are those of the processor, so that other work on the machine disturbs them less. Those of the harness stand here,
-those of the tree filter in perf_tree.py, those of the dataset adapters in perf_datasets.py.
+those of the tree filter, datasets, clouds, stereo, the point network and Rewis3d in the perf_*.py beside it.
 """
 
 import inspect
@@ -151,11 +151,13 @@ def main(names: list[str]) -> None:
     import perf_clouds
     import perf_datasets
     import perf_geometry
+    import perf_points
+    import perf_rewis3d
     import perf_tree
 
-    benchmarks = (
-        BENCHMARKS | perf_tree.BENCHMARKS | perf_datasets.BENCHMARKS | perf_clouds.BENCHMARKS | perf_geometry.BENCHMARKS
-    )
+    benchmarks = dict(BENCHMARKS)
+    for module in (perf_tree, perf_datasets, perf_clouds, perf_geometry, perf_points, perf_rewis3d):
+        benchmarks |= module.BENCHMARKS
     if unknown := set(names) - benchmarks.keys():
         raise SystemExit(str(unknown_name("benchmark", unknown.pop(), benchmarks)))
     print(f"| benchmark | measured, {torch.get_num_threads()} thread | value | baseline | times faster |")
@@ -167,6 +169,8 @@ def main(names: list[str]) -> None:
         print(f"| {name} | {inspect.getdoc(benchmarks[name])} | {value:.3g} {unit} | {plain} | {faster} |", flush=True)
     if not names or perf_tree.BENCHMARKS.keys() & names:
         perf_tree.print_gpu()
+    if not names or perf_points.BENCHMARKS.keys() & names:
+        perf_points.print_gpu()
 
 
 if __name__ == "__main__":

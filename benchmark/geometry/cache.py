@@ -1,12 +1,13 @@
 """The clouds of a dataset's scenes, made once and kept on disk.
 
-    <folder>/<dataset>-<provider>-<its digest>/<scene>-<scene_key>/    see stored.py
+    <folder>/<dataset>-<provider>-<its digest>/<scene>-<digest of its contents>/    see stored.py
 
 A folder's name says all that its content depends on, so that nothing is ever overwritten by something else. It is
 filled under another name and renamed when it is whole; several processes may fill one cache.
 """
 
 import errno
+import hashlib
 import json
 import re
 import shutil
@@ -26,10 +27,10 @@ from jaxtyping import UInt8
 
 from wsss.benchmark.dataset import Dataset
 from wsss.benchmark.errors import BenchmarkError, Unsupported
-from wsss.benchmark.geometry import stored
-from wsss.benchmark.geometry.providers import Geometry, Traced, digest, name_of
+from wsss.benchmark.geometry import poses, stored
+from wsss.benchmark.geometry.providers import Geometry, Measuring, Traced, digest, name_of
 from wsss.benchmark.geometry.remarks import remarks
-from wsss.benchmark.geometry.scene_key import scene_key
+from wsss.benchmark.geometry.scene_contents import contents
 from wsss.benchmark.geometry.stored import Facts, Manifest, Stored
 from wsss.benchmark.spec import to_plain
 from wsss.benchmark.supervision import Supervision
@@ -93,8 +94,11 @@ class Clouds:
             DatasetError: An image is missing.
         """
         if scene.id not in self._places:
+            measured = isinstance(self.geometry, Measuring) and self.geometry.MEASURES
+            found = contents(self.dataset, scene, measured=measured)
+            text = found.text if found.posed else f"{found.text}\n{poses.identity(self.dataset)}"
             name = re.sub(r"[^\w.-]+", "_", scene.id)[:80]
-            self._places[scene.id] = self.folder / f"{name}-{scene_key(self.dataset, self.geometry, scene)}"
+            self._places[scene.id] = self.folder / f"{name}-{hashlib.sha256(text.encode()).hexdigest()[:16]}"
         return self._places[scene.id]
 
     def prepare(self, scenes: Sequence[Scene], jobs: int = 1, progress: Progress | None = None) -> list[Result]:

@@ -10,6 +10,8 @@ from wsss.benchmark.dataset import Dataset
 from wsss.benchmark.geometry.cameras import unproject
 from wsss.benchmark.types import Camera, PointCloud, Scene
 
+FRAMES = 60
+"""Frames of a scene that points are made from where nothing else is said, see ``around_labels``."""
 UPWARDS = np.array([0.0, 0.0, 1.0])
 """Against gravity in the world of every dataset that gives poses (Waymo, KITTI-360, Cityscapes)."""
 

@@ -11,8 +11,7 @@ nobody knows how they lie; the neighbourhood of a view never reaches into anothe
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from typing import Literal
+from dataclasses import replace
 
 import cv2
 import numpy as np
@@ -27,14 +26,13 @@ from wsss.benchmark.geometry._poses_pictures import Pictures, pairs, prepared
 from wsss.benchmark.geometry._poses_tracks import Tracks, track
 from wsss.benchmark.geometry.cameras import inverse
 from wsss.benchmark.geometry.clouds import UPWARDS
+from wsss.benchmark.geometry.placement import Estimator, Placement, kept
 from wsss.benchmark.geometry.rotations import smallest_turn
+from wsss.benchmark.geometry.scene_contents import contents
 from wsss.benchmark.randomness import seed_of
 from wsss.benchmark.types import Camera, Scene, Sweep
 
 LOGGER = logging.getLogger(__name__)
-Estimator = Literal["opencv", "pycolmap"]
-"""Who estimates poses: our own structure from motion, or COLMAP's, which the extra ``sfm`` installs."""
-
 VERSION = 2
 """Raised when the same scene comes to be placed otherwise."""
 APART = 1000.0
@@ -54,30 +52,14 @@ SHARP_PARALLAX = 4.0
 """Pixels of parallax from which a point's depth is compared with a sensor's."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Placement:
-    """The cameras of a scene in one world."""
-
-    cameras: tuple[Camera | None, ...]
-    """One per frame; ``world_from_camera`` is None (or the whole camera is) where the frame could not be placed."""
-    up: Float[np.ndarray, "3"]
-    """Unit vector against gravity, in world axes."""
-    metric: bool
-    """Whether lengths are metres."""
-    piece: tuple[int, ...]
-    """Which piece each frame belongs to, counted from the largest; -1 where it could not be placed."""
-    failed: tuple[int, ...]
-    """Indices of the frames that could not be placed."""
-    method: Literal["dataset", "mixed"] | Estimator
-    """Where the poses come from; ``mixed`` where pycolmap estimated, and our own looking replaced a motion of its that
-    explained the pictures clearly worse."""
-    error: float | None
-    """Root mean square reprojection error in pixels, of the largest piece; None where nothing was estimated."""
-
-
 def estimator() -> Estimator:
     """Who estimates poses where nobody is named: pycolmap where it is installed."""
     return "pycolmap" if _poses_pycolmap.installed() else "opencv"
+
+
+def identity(dataset: Dataset) -> str:
+    """What estimated poses hang on beside the pictures."""
+    return f"poses {VERSION} {estimator()} {dataset.camera_height}"
 
 
 def placed(
@@ -91,10 +73,10 @@ def placed(
     """Place the cameras of a scene.
 
     The dataset's own poses are taken as they are, and a frame without one among them stays without. Where there is none
-    at all, poses are estimated; a rolling shutter is not modelled then, and frames whose motion is in doubt fail. The
-    scale comes from depth that a sensor measured in the camera's own axes, else from the camera's height above the
-    ground where the dataset states ``camera_height``; without, it is arbitrary. A frame that no other shares its view
-    with stands alone where its scene has no other frame or a sensor gives it points.
+    at all, poses are estimated, once, and kept on disk; a rolling shutter is not modelled then, and frames whose motion
+    is in doubt fail. The scale comes from depth that a sensor measured in the camera's own axes, else from the camera's
+    height above the ground where the dataset states ``camera_height``; without, it is arbitrary. A frame that no other
+    shares its view with stands alone where its scene has no other frame or a sensor gives it points.
 
     Args:
         dataset: Which.
@@ -114,15 +96,22 @@ def placed(
     by = by or estimator()
     if by == "pycolmap" and not _poses_pycolmap.installed():
         raise Unsupported("pycolmap is not installed; `pip install 'wsss-benchmark[sfm]'` brings it")
+    depends = (contents(dataset, scene, measured=False).text, identity(dataset), by, seed, chosen)
+    placement = kept(dataset.name, scene, depends, lambda: _estimated(dataset, scene, cameras, chosen, by, seed))
+    if lost := [i for i in placement.failed if i in chosen]:
+        LOGGER.warning("%s: %d of %d frames could not be placed", scene.id, len(lost), len(chosen))
+    return placement
+
+
+def _estimated(
+    dataset: Dataset, scene: Scene, cameras: tuple[Camera | None, ...], chosen: Sequence[int], by: Estimator, seed: int
+) -> Placement:
+    """Poses from the pictures."""
     number = seed_of(seed, "poses", scene.id) % 2**31
     cv2.setRNGSeed(number)
     pictures = prepared(dataset, scene, cameras, chosen)
     tracks = track(pictures.features, pairs(scene, chosen), pictures.focal if pictures.known else None)
-    pieces = _pieces(tracks, pictures, by, number)
-    placement = _arranged(dataset, scene, cameras, chosen, pictures, pieces, by)
-    if lost := [i for i in placement.failed if i in chosen]:
-        LOGGER.warning("%s: %d of %d frames could not be placed", scene.id, len(lost), len(chosen))
-    return placement
+    return _arranged(dataset, scene, cameras, chosen, pictures, _pieces(tracks, pictures, by, number), by)
 
 
 def _given(cameras: tuple[Camera | None, ...], frames: Sequence[int]) -> Placement:

@@ -14,7 +14,7 @@ from jaxtyping import Bool, Float
 from wsss.benchmark.dataset import Dataset
 from wsss.benchmark.errors import UsageError
 from wsss.benchmark.geometry.cameras import project, unproject
-from wsss.benchmark.geometry.clouds import ViewPoints, around_labels, assemble
+from wsss.benchmark.geometry.clouds import FRAMES, ViewPoints, around_labels, assemble
 from wsss.benchmark.geometry.poses import Placement, placed
 from wsss.benchmark.geometry.sweep_stereo import Depth, Device, Settings, View, reconstruct
 from wsss.benchmark.geometry.views import Grid
@@ -49,7 +49,7 @@ class PlaneSweep:
     """Least probability, as estimated, that a depth is right to 5 %: less gives more points, and more wrong ones."""
     width: int = 640
     """Pixels across at which images are matched; larger ones are made smaller. Points keep their own pixels."""
-    frames_per_scene: int = 60
+    frames_per_scene: int = FRAMES
     """Frames of a scene that are reconstructed: the labelled ones, however many, and then those nearest to them."""
 
     def __post_init__(self) -> None:
