@@ -99,16 +99,19 @@ def seen_from(
 
 
 def miniature(root: Path, name: str) -> Shown:
-    """The middle labelled frame of a miniature's first validation scene."""
-    dataset = discovery.dataset(name)(root / name)
-    scene = dataset.scenes("val")[0]
-    labelled = [index for index, frame in enumerate(scene.frames) if frame.labelled]
-    frame = labelled[len(labelled) // 2]
+    """The middle labelled frame of a miniature's first validation scene in which it is placed among others."""
+    dataset, provider = discovery.dataset(name)(root / name), PlaneSweep()
+    for scene in dataset.scenes("val"):
+        labelled = [index for index, frame in enumerate(scene.frames) if frame.labelled]
+        frame = labelled[len(labelled) // 2]
+        placement = placed(dataset, scene, around_labels(scene, provider.frames_per_scene))
+        if placement.piece.count(placement.piece[frame]) > 1:
+            break
+    else:
+        raise SystemExit(f"no middle labelled frame of {name}'s validation scenes is placed among others")
     truth = true_depth.read_truth(dataset.root, scene.frames[frame].id)
     assert truth is not None
     truth = np.where(np.isfinite(truth), truth, np.nan)
-    provider = PlaneSweep()
-    placement = placed(dataset, scene, around_labels(scene, provider.frames_per_scene))
     return seen_from(dataset, scene, frame, truth, provider.points(dataset, scene), placement)
 
 
