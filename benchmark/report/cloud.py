@@ -52,7 +52,7 @@ def draw(
     if depth is None:
         remark(grid[0, 1], f"no pose, so no depth; {density}")
     else:
-        _values(grid[0, 1], f"depth: {density}", pixel, depth, shape, "m")
+        _values(grid[0, 1], f"depth: {density}", pixel, depth, shape, "m" if cloud.metric else "units")
     _values(grid[0, 2], "confidence", pixel, confidence, shape, "")
     ids = np.full(len(cloud.xyz), IGNORE, np.uint8) if labels is None else labels
     share = float((ids != IGNORE).mean()) if len(ids) else 0.0
