@@ -36,10 +36,10 @@ class KittiRaw(Dataset):
     camera_height = 1.65
     """Metres above the road (Geiger et al., "Vision meets Robotics: The KITTI Dataset", IJRR 2013, figure 3)."""
 
-    def __init__(self, step=1):
-        super().__init__(FOLDER)
-        files = sorted((FOLDER / "image_02").glob("*.jpg"))[::step]
-        self.scans = {int(path.stem): path for path in sorted((FOLDER / "velodyne_points").glob("*.bin"))}
+    def __init__(self, root=FOLDER, step=1):
+        super().__init__(root)
+        files = sorted((root / "image_02").glob("*.jpg"))[::step]
+        self.scans = {int(path.stem): path for path in sorted((root / "velodyne_points").glob("*.bin"))}
         frames = tuple(Frame(id=path.stem, image=path, labelled=int(path.stem) in self.scans) for path in files)
         self.drive = Scene(id="drive", frames=frames)
 

@@ -57,7 +57,7 @@ def test_lidar_lies_on_what_the_image_shows(script):
     dataset = script.KittiRaw(RAW)
     (scene,) = dataset.scenes("val")
     assert len(scene.frames) == 24 and sum(frame.labelled for frame in scene.frames) == 6
-    depth = dataset.depth(scene.frames[0], (375, 1242))
+    depth = script.lidar_depth(dataset, 0, (375, 1242))
     rows = np.isfinite(depth).sum(1)
     assert rows[:60].sum() == 0 < rows[200:].min(), "the LiDAR looks at most two degrees up, and on the truck beside"
     assert np.nanmedian(depth[340:]) < np.nanmedian(depth[200:240])

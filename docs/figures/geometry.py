@@ -20,10 +20,9 @@ from matplotlib.colors import ListedColormap, LogNorm, Normalize
 from matplotlib.figure import Figure
 from PIL import Image
 
-from wsss.benchmark import IGNORE, Classes, Dataset, Frame, Scene, discovery
+from wsss.benchmark import IGNORE, Dataset, Scene, discovery
 from wsss.benchmark.geometry import quality, true_depth
 from wsss.benchmark.geometry.cache import lift
-from wsss.benchmark.geometry.cameras import inverse
 from wsss.benchmark.geometry.clouds import around_labels
 from wsss.benchmark.geometry.poses import Placement, placed
 from wsss.benchmark.geometry.providers.plane_sweep import PlaneSweep
@@ -32,7 +31,10 @@ from wsss.benchmark.geometry.sweeps import seen
 from wsss.benchmark.report.pictures import paint
 from wsss.benchmark.report.style import hide_ticks, paper_style
 from wsss.benchmark.supervision import Supervision
-from wsss.benchmark.types import Camera, PointCloud, Sweep
+from wsss.benchmark.types import PointCloud
+
+sys.path.append(str(Path(__file__).parents[2] / "tests"))
+from kitti_raw import MATRIX, KittiRaw  # pyright: ignore[reportMissingImports]
 
 DATASETS = ("waymo", "kitti360", "nyuv2", "cityscapes")
 TITLES = ("Image", "Depth", "Confidence", "True depth", "Error of the depth")
@@ -255,67 +257,31 @@ def _verdict(axes: Axes, kept: Bool[np.ndarray, "h w"], off: np.ndarray, known: 
     axes.set_xlabel(f"{shares[0]:.0%} kept, {shares[1]:.1%} of these off", fontsize=6.5, labelpad=2)
 
 
-class KittiRaw(Dataset):
-    """24 rectified frames of KITTI's drive of 2011-09-26 (Geiger et al., IJRR 2013): no poses, some LiDAR scans."""
+class Unscaled(KittiRaw):
+    """Without the camera's height above the road: the LiDAR gives the scale."""
 
-    title, homepage, license = "KITTI raw", "https://www.cvlibs.net/datasets/kitti/raw_data.php", "CC BY-NC-SA 3.0"
-    classes = Classes(names=("any",), colors=((0, 0, 0),))
-    labels = frozenset()
-    sources = frozenset({"video", "lidar"})
-    layout = "image_02/*.jpg\nvelodyne_points/*.bin"
-    matrix = np.array([[721.5377, 0, 609.5593], [0, 721.5377, 172.854], [0, 0, 1]])
+    camera_height = None
 
-    def scenes(self, split: str) -> tuple[Scene, ...]:
-        """The drive; a frame with a scan counts as labelled."""
-        images = sorted((self.root / "image_02").iterdir())
-        scans = {path.stem for path in (self.root / "velodyne_points").iterdir()}
-        frames = (Frame(id=path.stem, image=path, labelled=path.stem in scans) for path in images)
-        return (Scene(id="drive", frames=tuple(frames)),)
 
-    def image(self, frame: Frame) -> UInt8[np.ndarray, "h w 3"]:
-        """As stored."""
-        with Image.open(frame.image) as picture:
-            return np.asarray(picture.convert("RGB"))
-
-    def dense(self, frame: Frame) -> None:
-        """None: it has no labels."""
-
-    def cameras(self, scene: Scene) -> tuple[Camera, ...]:
-        """Intrinsics alone."""
-        return (Camera(intrinsics=self.matrix),) * len(scene.frames)
-
-    def depth(self, frame: Frame, size: tuple[int, int]) -> Float[np.ndarray, "h w"]:
-        """What the LiDAR measured of an image, NaN elsewhere."""
-        scan = np.fromfile(self.root / "velodyne_points" / f"{frame.id}.bin", np.float32).reshape(-1, 4)
-        rectify, camera_from_lidar = np.eye(4), np.eye(4)
-        rectify[:3, :3] = [
-            [9.999239e-01, 9.837760e-03, -7.445048e-03],
-            [-9.869795e-03, 9.999421e-01, -4.278459e-03],
-            [7.402527e-03, 4.351614e-03, 9.999631e-01],
-        ]
-        camera_from_lidar[:3] = [
-            [7.533745e-03, -9.999714e-01, -6.166020e-04, -4.069766e-03],
-            [1.480249e-02, 7.280733e-04, -9.998902e-01, -7.631618e-02],
-            [9.998621e-01, 7.523790e-03, 1.480755e-02, -2.717806e-01],
-        ]
-        colour = rectify @ camera_from_lidar
-        colour[0, 3] += 44.857 / self.matrix[0, 0]  # the colour camera stands beside the grey one
-        sweep = Sweep(xyz=scan[:, :3].astype(np.float64), origin=np.zeros(3), in_world=True)
-        found = seen(sweep, Camera(intrinsics=self.matrix, world_from_camera=inverse(colour)), size)
-        depth = np.full(size, np.inf)
-        np.minimum.at(depth, tuple(found.pixel.T), found.depth)
-        return np.where(np.isfinite(depth), depth, np.nan)
+def lidar_depth(dataset: KittiRaw, index: int, size: tuple[int, int]) -> Float[np.ndarray, "h w"]:
+    """What the LiDAR measured of a frame's image where nothing hides it, NaN elsewhere."""
+    sweep = dataset.sweep(dataset.drive, index)
+    assert sweep is not None
+    found = seen(sweep, dataset.cameras(dataset.drive)[index], size)
+    depth = np.full(size, np.inf)
+    np.minimum.at(depth, tuple(found.pixel.T), found.depth)
+    return np.where(np.isfinite(depth), depth, np.nan)
 
 
 def kitti(root: Path) -> Figure:
     """The frame with the most points of those with a scan; poses are estimated, their scale is the LiDAR's."""
-    dataset = KittiRaw(root)
-    (scene,) = dataset.scenes("val")
+    dataset = Unscaled(root)
+    scene = dataset.drive
     scanned = [index for index, frame in enumerate(scene.frames) if frame.labelled]
     cloud, placement = PlaneSweep().points(dataset, scene), placed(dataset, scene)
     index = max(scanned, key=lambda one: cloud.view(one).stop - cloud.view(one).start)
     size = dataset.image(scene.frames[index]).shape
-    truth = dataset.depth(scene.frames[index], (size[0], size[1]))
+    truth = lidar_depth(dataset, index, (size[0], size[1]))
     one = seen_from(dataset, scene, index, truth, cloud, placement)
     near, far = np.nanquantile(truth, (0.02, 0.98))
     figure = Figure(figsize=(10.2, 3.0), layout="constrained")
@@ -326,7 +292,7 @@ def kitti(root: Path) -> Figure:
     _values(grid["lidar"], truth, _depths(near, far, "m"), 5)
     _values(grid["error"], 100 * one.error, ERRORS, 7)
     row, column = np.nonzero(np.isfinite(truth))
-    rays = np.stack([column, row, np.ones(len(row))], -1) @ np.linalg.inv(dataset.matrix).T
+    rays = np.stack([column, row, np.ones(len(row))], -1) @ np.linalg.inv(MATRIX).T
     _above(grid["above"], one, one.cloud.rgb / 255, rays * truth[row, column, None])
     error = one.error[np.isfinite(one.error)]
     titles = {

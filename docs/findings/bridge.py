@@ -16,6 +16,7 @@ import torch
 from lightning_fabric import Fabric
 
 from wsss.benchmark import IGNORE, Dataset, discovery, point_sources
+from wsss.benchmark.evaluate import count
 from wsss.benchmark.geometry.cache import Clouds
 from wsss.benchmark.geometry.samples import sample
 from wsss.benchmark.loader import TrainingSet
@@ -84,16 +85,16 @@ def asked(method: Any, clouds: Clouds, dataset: Dataset, column: Column, seed: i
             points = sample(clouds, supervision, scene, number, sampling, stream(seed, "bridge", frame.id))
             dense, image = dataset.dense(frame), torch.from_numpy(dataset.image(frame)).permute(2, 0, 1)[None] / 255
             assert dense is not None
-            pixels = method.teacher(image).logits.argmax(1)[0].numpy()
-            tally(counts["2D"], pixels, dense)
+            pixels = method.teacher(image).logits.argmax(1)[0].numpy().astype(np.uint8)
+            counts["2D"] += count(pixels, dense, len(dataset.classes))
             shown = points.pixel[:, 0] >= 0
             if not bool(shown.any()):
                 continue
             row, column_ = points.pixel[shown].T.numpy()
             logits = method.point_teacher(points.xyz, points.rgb, points.image)[shown]
-            said = method.train_id_of[logits.argmax(1)].numpy()
+            said = method.train_id_of[logits.argmax(1)].numpy().astype(np.uint8)
             truth = dense[row, column_]
-            tally(counts["3D"], said, truth)
+            counts["3D"] += count(said[None], truth[None], len(dataset.classes))
             known = truth != IGNORE
             right = np.stack([pixels[row, column_] == truth, said == truth])[:, known].astype(int)
             np.add.at(both, tuple(right), 1)
@@ -106,13 +107,6 @@ def asked(method: Any, clouds: Clouds, dataset: Dataset, column: Column, seed: i
         "3D right where 2D is wrong": both[0, 1] / max(both[0].sum(), 1),
         "2D right where 3D is wrong": both[1, 0] / max(both[:, 0].sum(), 1),
     }
-
-
-def tally(counts: np.ndarray, said: np.ndarray, truth: np.ndarray) -> None:
-    """Add intersection, predicted and labelled of every class, in place."""
-    known = truth != IGNORE
-    for place, ids in enumerate((said[known & (said == truth)], said[known], truth[known])):
-        counts[:, place] += np.bincount(ids.ravel(), minlength=len(counts))
 
 
 def main() -> None:

@@ -9,7 +9,7 @@ from jaxtyping import Float
 
 from wsss.benchmark.dataset import Dataset
 from wsss.benchmark.errors import DatasetError, Unsupported, UsageError
-from wsss.benchmark.geometry.clouds import around_labels, assemble, from_depth
+from wsss.benchmark.geometry.clouds import FRAMES, around_labels, assemble, from_depth
 from wsss.benchmark.geometry.poses import placed
 from wsss.benchmark.geometry.true_depth import is_miniature, read_truth, truth_path
 from wsss.benchmark.randomness import stream
@@ -24,7 +24,7 @@ class Truth:
 
     noise: float = 0.0
     """Standard deviation of the depth's error, relative; each pixel draws its own."""
-    frames_per_scene: int = 60
+    frames_per_scene: int = FRAMES
     """Frames of a scene that give points: the labelled ones, however many, and then those nearest to them."""
 
     def __post_init__(self) -> None:
