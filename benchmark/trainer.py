@@ -60,11 +60,12 @@ class _State:
     step: int = 0
     seconds: float = 0.0
     curve: list[dict[str, int | float]] = field(default_factory=list)
-    losses: dict[str, list[float]] = field(default_factory=dict)
+    losses: dict[str, list[Tensor]] = field(default_factory=dict)
+    """On the device, so that a step need not wait for their values."""
 
     def close(self, step: int, steps: int, lr: float) -> dict[str, float]:
         """Add a row to the curve: the mean of every term since the row before, which is returned too."""
-        means = {name: sum(values) / len(values) for name, values in self.losses.items()}
+        means = {name: sum(map(float, values)) / len(values) for name, values in self.losses.items()}
         self.curve.append({"step": step, "progress": step / steps, "lr": lr, **means})
         self.step, self.losses = step, {}
         return means
@@ -91,7 +92,7 @@ def train(
         NonFiniteLoss: The text names the term and the step.
     """
     config, steps = spec.train, spec.train.steps
-    optimiser = torch.optim.AdamW(method.parameter_groups(config.lr), lr=config.lr, weight_decay=config.weight_decay)
+    optimiser = _optimiser(method, config)
     bases = [group["lr"] for group in optimiser.param_groups]
     state = _resume(folder, method, optimiser, fabric)
     plain, (module, optimiser) = optimiser, fabric.setup(method, optimiser)
@@ -116,7 +117,7 @@ def train(
         method.after_step(step + 1)
 
         for name, value in {**terms, "total": loss}.items():
-            state.losses.setdefault(name, []).append(float(value.detach()))
+            state.losses.setdefault(name, []).append(value.detach())
         last = step + 1 == steps
         if last or (step + 1) % interval == 0:
             on_step(step + 1, steps, state.close(step + 1, steps, optimiser.param_groups[0]["lr"]))
@@ -125,6 +126,12 @@ def train(
                 state.seconds, begun, saved = state.seconds + now - begun, now, now
                 _save(folder, method, optimiser, state)
     return {"train": state.seconds, "images_per_second": steps * config.batch / max(state.seconds, 1e-9)}
+
+
+def _optimiser(method: Method, config: TrainConfig) -> torch.optim.AdamW:
+    """AdamW in one kernel; with fp16 in several, as a fused one would unscale gradients itself, after the clipping."""
+    groups, fused = method.parameter_groups(config.lr), config.precision != "16-mixed"
+    return torch.optim.AdamW(groups, lr=config.lr, weight_decay=config.weight_decay, fused=fused)
 
 
 def lr_factor(config: TrainConfig, step: int) -> float:

@@ -9,7 +9,6 @@ filled under another name and renamed when it is whole; several processes may fi
 import errno
 import hashlib
 import json
-import re
 import shutil
 import tempfile
 import time
@@ -30,7 +29,7 @@ from wsss.benchmark.errors import BenchmarkError, Unsupported
 from wsss.benchmark.geometry import poses, stored
 from wsss.benchmark.geometry.providers import Geometry, Measuring, Traced, digest, name_of
 from wsss.benchmark.geometry.remarks import remarks
-from wsss.benchmark.geometry.scene_contents import contents
+from wsss.benchmark.geometry.scene_contents import contents, file_name
 from wsss.benchmark.geometry.stored import Facts, Manifest, Stored
 from wsss.benchmark.spec import to_plain
 from wsss.benchmark.supervision import Supervision
@@ -97,8 +96,8 @@ class Clouds:
             measured = isinstance(self.geometry, Measuring) and self.geometry.MEASURES
             found = contents(self.dataset, scene, measured=measured)
             text = found.text if found.posed else f"{found.text}\n{poses.identity(self.dataset)}"
-            name = re.sub(r"[^\w.-]+", "_", scene.id)[:80]
-            self._places[scene.id] = self.folder / f"{name}-{hashlib.sha256(text.encode()).hexdigest()[:16]}"
+            hexed = hashlib.sha256(text.encode()).hexdigest()[:16]
+            self._places[scene.id] = self.folder / f"{file_name(scene.id)}-{hexed}"
         return self._places[scene.id]
 
     def prepare(self, scenes: Sequence[Scene], jobs: int = 1, progress: Progress | None = None) -> list[Result]:

@@ -1,7 +1,6 @@
 """Where the cameras of a scene stand, and estimates of it kept on disk, because they take seconds per scene."""
 
 import hashlib
-import re
 import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -11,6 +10,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 from jaxtyping import Float
 
+from wsss.benchmark.geometry.scene_contents import file_name
 from wsss.benchmark.records import replacing
 from wsss.benchmark.types import Camera, Scene
 
@@ -53,8 +53,7 @@ def kept(dataset: str, scene: Scene, depends: tuple[object, ...], make: Callable
         make: Estimates it, without rolling shutters.
     """
     digest = hashlib.sha256(repr(depends).encode()).hexdigest()[:16]
-    name = re.sub(r"[^\w.-]+", "_", f"{dataset}-{scene.id}")[:80]
-    file = FOLDER / f"{name}-{digest}.npz"
+    file = FOLDER / f"{file_name(f'{dataset}-{scene.id}')}-{digest}.npz"
     if (found := _read(file)) is not None:
         return found
     placement = make()

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, fields
 
@@ -19,6 +20,11 @@ class Contents:
     text: str
     posed: bool
     """Whether the dataset gives any frame a pose; if not, points hang on how poses are estimated too."""
+
+
+def file_name(name: str) -> str:
+    """A name, say of a scene, as the beginning of a file's: any two may come out alike, so a digest has to follow."""
+    return re.sub(r"[^\w.-]+", "_", name)[:80]
 
 
 def contents(dataset: Dataset, scene: Scene, *, measured: bool) -> Contents:
