@@ -15,7 +15,11 @@ from wsss.benchmark.types import LABEL_KINDS
 from wsss.benchmark.workplace import Workplace
 
 if TYPE_CHECKING:
+    from wsss.benchmark.estimate import Cost
     from wsss.benchmark.planning import Run
+
+COMMITTED = Path("results")
+"""Committed results, whose finished runs tell how long one takes."""
 
 
 def show_list(console: Console, labels: bool) -> int:
@@ -51,9 +55,9 @@ def _show_labels(console: Console) -> int:
     return 0
 
 
-def show_plan(console: Console, selection: Selection, place: Place) -> int:
-    """Print every run of a suite with its state."""
-    from wsss.benchmark import planning
+def show_plan(console: Console, selection: Selection, place: Place, tflops: float) -> int:
+    """Print every run of a suite with its state, what is missing on this disk, and what the runs will cost."""
+    from wsss.benchmark import estimate, missing, planning
 
     chosen = suite(selection.suite)
     filters = planning.filters(chosen, selection)
@@ -61,23 +65,60 @@ def show_plan(console: Console, selection: Selection, place: Place) -> int:
     console.print(chosen.title, markup=False)
     table = Table("dataset", "labels", "method", "seed", "state", box=None)
     states: Counter[str] = Counter()
-    for run in (run for run in runs if filters.match(run.cell)):
-        state, reason = _state(run, place.results)
+    meant = [run for run in runs if filters.match(run.cell)]
+    for run in meant:
+        state = _state(run, place.results)
         states[state] += 1
         cell = run.cell
-        table.add_row(cell.dataset, cell.labels, cell.method, str(cell.seed), f"{state}  {reason}".strip())
+        table.add_row(cell.dataset, cell.labels, cell.method, str(cell.seed), f"{state}  {cell.skip or ''}".strip())
     console.print(table)
     console.print(", ".join(f"{count} {state}" for state, count in sorted(states.items())), highlight=False)
+    for sentence in missing.missing(meant):
+        console.print(f"missing: {sentence}", markup=False, highlight=False)
+    _show_costs(console, estimate.costs(meant, place.results, (place.results, COMMITTED), tflops), tflops)
     return 0
 
 
-def _state(run: "Run", results: Path) -> tuple[str, str]:
-    """The state of a run in a word, and what stands in its way."""
+def _show_costs(console: Console, costs: "list[Cost]", tflops: float) -> None:
+    """Print the time that is left, per row and dataset and in all, and what it rests on."""
+    if not costs:
+        return
+    table = Table("time of", "on", "runs", "steps", "TFLOP", "a run", "all", "from", box=None)
+    for cost in costs:
+        flops = "" if cost.flops is None else f"{cost.flops / 1e12:.1f}"
+        times = ("unknown", "") if cost.seconds is None else (_time(cost.seconds), _time(cost.seconds * cost.runs))
+        table.add_row(cost.row, cost.dataset, str(cost.runs), f"{cost.steps:,}", flops, *times, cost.source)
+    for column in table.columns[:-1]:
+        column.no_wrap = True
+    console.print(table, highlight=False)
+    for counted in (False, True):
+        found = [cost for cost in costs if cost.seconds is not None and (cost.flops is not None) == counted]
+        total, runs = sum((cost.seconds or 0) * cost.runs for cost in found), sum(cost.runs for cost in found)
+        what = f"{_time(total)} on one GPU, counted" if counted else f"{_time(total)}, one run after another"
+        if found:
+            console.print(f"{runs} of {sum(cost.runs for cost in costs)} runs: {what}", highlight=False)
+    if any(cost.flops is not None for cost in costs):
+        console.print(
+            f"counted: operations of the networks in a step (TFLOP), forth and back where they are trained, at an "
+            f"assumed {tflops:g} TFLOP/s sustained (--tflops); losses, loading, evaluation and making points add to it",
+            highlight=False,
+        )
+
+
+def _time(seconds: float) -> str:
+    """A duration with two digits or more: ``66 s``, ``12 min``, ``2.1 h``, ``989 h``."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    if seconds < 5400:
+        return f"{seconds / 60:.0f} min"
+    return f"{seconds / 3600:.1f} h" if seconds < 36_000 else f"{seconds / 3600:,.0f} h"
+
+
+def _state(run: "Run", results: Path) -> str:
+    """The state of a run in a word or two."""
     if run.cell.skip:
-        return "n/a", run.cell.skip
-    if isinstance(run.obstacle, DatasetMissing):
-        return "data missing", f"{run.obstacle.missing} does not exist"
+        return "n/a"
     if run.obstacle is not None:
-        return "blocked", str(run.obstacle)
+        return "data missing" if isinstance(run.obstacle, DatasetMissing) else "blocked"
     folder = run.folder(results)
-    return (folder.state if folder else "to run"), ""
+    return folder.state if folder else "to run"

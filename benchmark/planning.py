@@ -12,12 +12,13 @@ from wsss.benchmark.dataset import Dataset, DatasetMissing
 from wsss.benchmark.errors import BenchmarkError, Unsupported, UsageError, unknown_name
 from wsss.benchmark.geometry import providers
 from wsss.benchmark.geometry.cache import Clouds
+from wsss.benchmark.grid import Column, Row, Suite
 from wsss.benchmark.method import Method
-from wsss.benchmark.networks import image_network, weights
+from wsss.benchmark.networks import image_network, presence, weights
 from wsss.benchmark.options import Selection
 from wsss.benchmark.records import Cell, Plan, RunFolder, read_plan, write_text
 from wsss.benchmark.spec import NetworkConfig, RunSpec, fingerprint, to_plain
-from wsss.benchmark.suites import FLOOR, Column, Row, Suite
+from wsss.benchmark.suites import FLOOR
 from wsss.benchmark.supervision import Statistics, Supervision
 from wsss.benchmark.types import LABEL_KINDS, LabelKind
 from wsss.benchmark.workplace import OnProgress, Workplace
@@ -184,8 +185,8 @@ def _complete(
         points=point_sources.resolve(run.method.geometry, run.row.points or run.column.points),
     )  # fmt: skip
     supervision = Supervision(dataset, cell.labels, cell.seed, workplace.work / "labels")
-    if not supervision.ready and on_progress is None:
-        return replace(run, dataset=dataset)
+    if on_progress is None and not (supervision.ready and presence.missing(spec.network) is None):
+        return replace(run, dataset=dataset)  # the rest would have to be made or fetched
     stage = f"labels {cell.dataset} {cell.labels} {cell.seed}"
     tell = None if on_progress is None else lambda done, total: on_progress(stage, done, total, "")
     labels = supervision.prepare(workplace.makers, tell)

@@ -15,6 +15,7 @@
 ``results/README.md`` explains every field. This module needs no torch.
 """
 
+import dataclasses
 import errno
 import json
 import os
@@ -27,9 +28,10 @@ from typing import Any
 from zipfile import BadZipFile
 
 import numpy as np
-from jaxtyping import Int
+from jaxtyping import Int, Num
 
 from wsss.benchmark.errors import BenchmarkError
+from wsss.benchmark.measure_shapes import by_predictor
 from wsss.benchmark.spec import PROTOCOL, RunSpec, from_plain, to_plain
 from wsss.benchmark.types import LabelKind
 
@@ -49,6 +51,11 @@ class Counts:
     scene_ids: list[str]
     """The scene of each image: the unit of the bootstrap."""
     tables: dict[str, Int[np.ndarray, "images classes 3"]]
+    measures: dict[str, dict[str, Num[np.ndarray, "images ..."]]] = dataclasses.field(default_factory=dict)
+    """Per predictor and measure (``boundary``, ``trimap``, ``ranges``, ``calibration``, ``views``) the statistics of
+    measures.py with a row per image; a measure that the dataset or an older version did not allow is not there."""
+    depth_source: str | None = None
+    """Where the depth of ``ranges`` and ``views`` comes from: ``truth`` or ``sensor``; None where nobody knows it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -152,6 +159,10 @@ class RunFolder:
     def write_counts(self, counts: Counts) -> None:
         """Write ``counts.npz`` atomically."""
         arrays: dict[str, Any] = {f"counts_{name}": table for name, table in counts.tables.items()}
+        for name, found in counts.measures.items():
+            arrays |= {f"{measure}_{name}": array for measure, array in found.items()}
+        if counts.depth_source is not None:
+            arrays["depth_source"] = np.array(counts.depth_source)
         with replacing(self.path / "counts.npz") as temporary, temporary.open("wb") as file:
             np.savez_compressed(
                 file, image_ids=np.array(counts.image_ids), scene_ids=np.array(counts.scene_ids), **arrays
@@ -161,16 +172,24 @@ class RunFolder:
         """Read ``counts.npz``.
 
         Raises:
-            BenchmarkError: The file is missing or damaged.
+            BenchmarkError: The file is missing or damaged, or an array has a shape that it cannot have.
         """
         path = self.path / "counts.npz"
         try:
             with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
-                tables = {k.removeprefix("counts_"): stored[k] for k in stored.files if k.startswith("counts_")}
-                images, scenes = stored["image_ids"].tolist(), stored["scene_ids"].tolist()
+                arrays = dict(stored)
+            images, scenes = arrays.pop("image_ids").tolist(), arrays.pop("scene_ids").tolist()
+            source = arrays.pop("depth_source", None)
+            found = by_predictor(arrays, len(images))
         except (OSError, ValueError, KeyError, EOFError, AttributeError, BadZipFile) as error:
             raise BenchmarkError(f"{path}: cannot be read ({error}); delete {self.path} and rerun") from error
-        return Counts(image_ids=images, scene_ids=scenes, tables=tables)
+        return Counts(
+            image_ids=images,
+            scene_ids=scenes,
+            tables={name: arrays.pop("counts") for name, arrays in found.items()},
+            measures=found,
+            depth_source=None if source is None else str(source),
+        )
 
     def read_record(self) -> Record:
         """Read ``run.json``.

@@ -15,13 +15,14 @@ from wsss.benchmark import discovery, planning, point_sources
 from wsss.benchmark.console import Display
 from wsss.benchmark.errors import BenchmarkError, UsageError, unknown_name
 from wsss.benchmark.geometry.sampling import Sampling
+from wsss.benchmark.grid import Column, Suite
 from wsss.benchmark.method import Method
 from wsss.benchmark.options import Execution, Place, Selection
 from wsss.benchmark.planning import Filters, Run
 from wsss.benchmark.records import Record
 from wsss.benchmark.runner import execute_all
 from wsss.benchmark.spec import EvalConfig, NetworkConfig, PointNetworkConfig, PointsConfig, TrainConfig, to_plain
-from wsss.benchmark.suites import SUITES, Column, Suite, suite
+from wsss.benchmark.suites import SUITES, suite
 from wsss.benchmark.trainer import Runtime
 from wsss.benchmark.types import LABEL_KINDS, WEAK_KINDS
 from wsss.benchmark.workplace import Workplace

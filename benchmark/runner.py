@@ -22,7 +22,7 @@ import torch
 from jaxtyping import UInt8
 from lightning_fabric import Fabric
 
-from wsss.benchmark import discovery, planning
+from wsss.benchmark import discovery, planning, showcase
 from wsss.benchmark.dataset import Dataset
 from wsss.benchmark.errors import BenchmarkError
 from wsss.benchmark.evaluate import evaluate, frames_of
@@ -97,7 +97,7 @@ def build(method: type[Method], spec: RunSpec, dataset: Dataset) -> Method:
 def _score(
     method: Method, run: Run, folder: RunFolder, results: Path, fabric: Fabric, on_progress: OnProgress
 ) -> tuple[float, Counts]:
-    """Evaluate every predictor and store counts and samples."""
+    """Evaluate every predictor and store counts and samples, of pictures and of points."""
     assert run.spec is not None and run.dataset is not None
     begun = time.monotonic()
     method.eval()
@@ -111,6 +111,7 @@ def _score(
     for name, image in predicted.items():
         _write_png(folder.samples / f"{name}.png", image)
     _write_shared_samples(run, results / run.suite.name / "samples" / run.spec.dataset, samples)
+    showcase.write(run, results)
     folder.write_counts(counts)
     return time.monotonic() - begun, counts
 

@@ -2,40 +2,25 @@
 
 The primary number is the dataset-level mIoU: pixels are summed over the whole split before anything is
 divided, so that the order and the number of images that hold a class are irrelevant. Frames of one drive are
-nearly copies of each other, so uncertainty comes from resampling *scenes*. The same resampled scenes and the
-same seeds serve both methods of a comparison.
+nearly copies of each other, so uncertainty comes from resampling *scenes*, and the seeds of training where there are
+several (``intervals.py``). The same resampled scenes and the same seeds serve both methods of a comparison.
 
 Counts are ``(..., C, 3)``: intersection, predicted and labelled pixels. Their sums stay below 2**53,
 hence exact in float64 whatever the order of summation: every machine draws the same intervals.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 from jaxtyping import Bool, Float, Float64, Int, Num
 
+from wsss.benchmark.intervals import DRAWS, Estimate, estimate
 from wsss.benchmark.randomness import stream
 
-DRAWS = 2000
-"""Bootstrap draws; also the floor of a p-value, 1 / DRAWS."""
-LEVEL = 0.95
-"""Coverage of every interval."""
-ALPHA = 0.05
-"""Corrected p-values below it are called significant."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Estimate:
-    """A number with its 95 % interval; NaN bounds where fewer than two scenes leave nothing to resample."""
-
-    value: float
-    low: float
-    high: float
-    seeds: int
-    scenes: int
-    p: float = float("nan")
-    """Two-sided p-value of "no difference", uncorrected; NaN for anything but a comparison."""
+CHUNK = 250
+"""Draws in one matrix product: what bounds the memory of ``resample`` beside its result."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,16 +35,28 @@ class Scores:
     observed: Float64[np.ndarray, "seeds classes"]
     draws: Float64[np.ndarray, "seeds draws classes"]
     scenes: int
+    held: Int[np.ndarray, " classes"]
+    """In how many scenes each class is labelled."""
 
-    @property
+    @cached_property
     def means(self) -> Float64[np.ndarray, "seeds draws"]:
         """The mean over classes in every draw."""
-        return mean_present(np.where(np.isnan(self.draws), self.observed[:, None], self.draws))
+        present = self.held > 0
+        if not present.any():
+            return np.full(self.draws.shape[:2], np.nan)
+        draws, observed = self.draws, self.observed
+        if not present.all():
+            draws, observed = draws[..., present], observed[:, present]
+        if (self.held[present] < self.scenes).any():  # else every draw has every class
+            draws = np.where(np.isnan(draws), observed[:, None], draws)
+        return draws.mean(axis=-1)
 
     def seeds(self, keep: Sequence[int]) -> "Scores":
         """The same scores for the seeds at the positions ``keep``."""
         rows = list(keep)
-        return Scores(observed=self.observed[rows], draws=self.draws[rows], scenes=self.scenes)
+        if rows == list(range(len(self.observed))):
+            return self
+        return replace(self, observed=self.observed[rows], draws=self.draws[rows])
 
 
 def iou(counts: Num[np.ndarray, "*batch classes 3"]) -> Float64[np.ndarray, "*batch classes"]:
@@ -101,11 +98,11 @@ def absent(counts: Int[np.ndarray, "images classes 3"]) -> Bool[np.ndarray, " cl
 
 
 def scene_sums(
-    counts: Int[np.ndarray, "images classes 3"], scene_ids: Sequence[str]
-) -> tuple[list[str], Int[np.ndarray, "scenes classes 3"]]:
+    counts: Num[np.ndarray, "images ..."], scene_ids: Sequence[str]
+) -> tuple[list[str], Num[np.ndarray, "scenes ..."]]:
     """Counts summed within scenes, with the scenes' ids in sorted order."""
     scenes, index = np.unique(np.array(scene_ids, dtype=str), return_inverse=True)
-    sums = np.zeros((len(scenes), *counts.shape[1:]), dtype=np.int64)
+    sums = np.zeros((len(scenes), *counts.shape[1:]), np.result_type(counts.dtype, np.int64))
     np.add.at(sums, index, counts)
     return scenes.tolist(), sums
 
@@ -119,81 +116,40 @@ def scene_weights(scenes: int, draws: int = DRAWS, seed: int = 0) -> Float64[np.
 def resample(sums: Int[np.ndarray, "seeds scenes classes 3"], weights: Float64[np.ndarray, "draws scenes"]) -> Scores:
     """IoU per seed and class over all scenes and in every draw: matrix products, no resampled arrays."""
     seeds, scenes, classes, _ = sums.shape
-    totals = weights @ sums.reshape(seeds, scenes, classes * 3).astype(np.float64)
-    drawn = iou(totals.reshape(seeds, len(weights), classes, 3))
-    return Scores(observed=iou(sums.sum(axis=1)), draws=drawn, scenes=scenes)
+    hits, predicted, labelled = np.moveaxis(sums.astype(np.float64), -1, 0)
+    unions = predicted + labelled - hits
+    drawn = np.empty((seeds, len(weights), classes))
+    for start in range(0, len(weights), CHUNK):
+        part, rows = weights[start : start + CHUNK], slice(start, start + CHUNK)
+        some = part @ labelled > 0
+        drawn[:, rows] = np.nan
+        np.divide(part @ hits, part @ unions, out=drawn[:, rows], where=some)
+    return Scores(observed=iou(sums.sum(axis=1)), draws=drawn, scenes=scenes, held=(sums[0, ..., 2] > 0).sum(axis=0))
 
 
-def interval(draws: Float[np.ndarray, " draws"], scenes: int) -> tuple[float, float]:
-    """The central 95 % of the draws that have a value; NaN with fewer than two scenes to draw from."""
-    valid = draws[~np.isnan(draws)]
-    if scenes < 2 or not len(valid):
-        return float("nan"), float("nan")
-    low, high = np.quantile(valid, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
-    return float(low), float(high)
-
-
-def mean_estimate(scores: Scores, resample_seeds: bool = False) -> Estimate:
-    """Mean IoU averaged over seeds, with seeds averaged inside every draw.
-
-    Args:
-        scores: Of one method.
-        resample_seeds: Draw seeds with replacement too, so that the interval also covers the choice of seeds.
-    """
-    draws = scores.means
-    number = len(draws)
-    if resample_seeds:
-        chosen = stream(0, "statistics", "seed bootstrap").integers(number, size=draws.shape)
-        draws = np.take_along_axis(draws, chosen, axis=0)
-    low, high = interval(draws.mean(axis=0), scores.scenes)
-    value = float(mean_present(scores.observed).mean())
-    return Estimate(value=value, low=low, high=high, seeds=number, scenes=scores.scenes)
+def mean_estimate(scores: Scores) -> Estimate:
+    """Mean IoU averaged over seeds."""
+    return estimate(mean_present(scores.observed), scores.means, scores.scenes, bounds=(0.0, 1.0))
 
 
 def class_estimates(scores: Scores) -> list[Estimate]:
-    """IoU of every class averaged over seeds; NaN for an absent class."""
-    observed, draws = scores.observed.mean(axis=0), scores.draws.mean(axis=0)
-    bounds = [interval(draws[:, c], scores.scenes) for c in range(len(observed))]
+    """IoU of every class averaged over seeds; NaN for an absent class. Only scenes that hold the class count."""
     return [
-        Estimate(value=float(value), low=low, high=high, seeds=len(scores.observed), scenes=scores.scenes)
-        for value, (low, high) in zip(observed, bounds, strict=True)
+        estimate(scores.observed[:, c], scores.draws[..., c], int(scores.held[c]), bounds=(0.0, 1.0))
+        for c in range(len(scores.held))
     ]
 
 
 def difference(a: Scores, b: Scores) -> Estimate:
-    """Mean IoU of ``a`` minus that of ``b``, paired: the same seeds in the same order, the same drawn scenes.
-
-    The p-value is twice the smaller share of draws on either side of zero, at least 1 / draws and at most 1; NaN with
-    fewer than two scenes.
+    """Mean IoU of ``a`` minus that of ``b``, tested and paired: the same seeds in the same order, the same scenes.
 
     Raises:
         ValueError: The two were not resampled alike.
     """
     if a.draws.shape != b.draws.shape or a.scenes != b.scenes:
         raise ValueError(f"difference: {a.draws.shape} and {b.draws.shape} are not a pair")
-    draws = (a.means - b.means).mean(axis=0)
-    low, high = interval(draws, a.scenes)
-    value = float((mean_present(a.observed) - mean_present(b.observed)).mean())
-    p = float("nan") if np.isnan(low) else two_sided_p(draws)
-    return Estimate(value=value, low=low, high=high, seeds=len(a.observed), scenes=a.scenes, p=p)
-
-
-def two_sided_p(draws: Float[np.ndarray, " draws"]) -> float:
-    """Twice the smaller share of draws at or beyond zero, between 1 / draws and 1."""
-    valid = draws[~np.isnan(draws)]
-    share = 2 * min(float((valid <= 0).mean()), float((valid >= 0).mean()))
-    return min(1.0, max(share, 1 / len(valid)))
-
-
-def holm(p: Sequence[float]) -> list[float]:
-    """Holm's (1979) step-down correction of one family of p-values; NaN stays NaN and does not count."""
-    adjusted = [float("nan")] * len(p)
-    tested = sorted((value, i) for i, value in enumerate(p) if not np.isnan(value))
-    largest = 0.0
-    for rank, (value, i) in enumerate(tested):
-        largest = max(largest, min(1.0, value * (len(tested) - rank)))
-        adjusted[i] = largest
-    return adjusted
+    observed = mean_present(a.observed) - mean_present(b.observed)
+    return estimate(observed, a.means - b.means, a.scenes, tested=True)
 
 
 def gap_closed(value: float, floor: float, ceiling: float) -> float:

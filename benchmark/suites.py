@@ -4,63 +4,18 @@ Every number that a suite chooses stands here and is the same for all methods. S
 method was scored, from step times and training losses alone; nothing is chosen on the split that is reported.
 """
 
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Any, Literal
 
 from wsss.benchmark.errors import unknown_name
 from wsss.benchmark.geometry.sampling import Sampling
-from wsss.benchmark.spec import EvalConfig, NetworkConfig, PointNetworkConfig, PointsConfig, TrainConfig
+from wsss.benchmark.grid import Column, Row, Suite
+from wsss.benchmark.paper import PAPER
+from wsss.benchmark.spec import PointNetworkConfig, PointsConfig, TrainConfig
 from wsss.benchmark.types import WEAK_KINDS, WeakKind
 
 FLOOR = "partial"
 """The method that every other is compared with; it opens every table."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Column:
-    """One dataset of a suite."""
-
-    dataset: str
-    labels: tuple[WeakKind, ...]
-    train: TrainConfig
-    network: NetworkConfig = field(default_factory=NetworkConfig)
-    evaluate: EvalConfig = field(default_factory=EvalConfig)
-    points: PointsConfig = field(default_factory=PointsConfig)
-    """For methods that learn from points."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Row:
-    """One row of a table: a method, in an ablation with settings of its own."""
-
-    name: str
-    """Key of the row, and its results' folder."""
-    method: str
-    title: str | None = None
-    """As printed; None for the method's own."""
-    config: dict[str, Any] = field(default_factory=dict)
-    """Fields of the method's Config that are not its defaults."""
-    points: PointsConfig | None = None
-    """In place of the column's."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Suite:
-    """One table: columns, seeds, and a title that says which data it is."""
-
-    name: str
-    title: str
-    data: Literal["miniature", "real"]
-    columns: tuple[Column, ...]
-    seeds: tuple[int, ...]
-    without: tuple[str, ...] = ()
-    """Methods that it leaves out, to be short."""
-    rows: tuple[Row, ...] = ()
-    """In place of a row for every method there is: an ablation."""
-    size: Literal["full", "tiny"] = "full"
-    """Of the miniature."""
-    grows: bool = False
-    """Whether runs of earlier calls stay in the plan: for single runs that a user collects in one table."""
 
 
 MINIATURE = "Miniature data: procedural scenes in the datasets' native formats, not the datasets themselves"
@@ -80,8 +35,8 @@ def _points(voxel: float, budget: int = 4096) -> PointsConfig:
 def _miniatures(steps: int, budget: int, labels: dict[str, tuple[WeakKind, ...]] | None = None) -> tuple[Column, ...]:
     """A column per dataset, in the paper's order, with crops of half a picture or more; scribbles unless said.
 
-    NYUv2 takes half as many steps again: its pictures are half as large, its classes twice as many. Voxels are two to three
-    times as wide as the points of a training sample lie apart.
+    NYUv2 takes half as many steps again: its pictures are half as large, its classes twice as many. Voxels are two to
+    three times as wide as the points of a training sample lie apart.
     """
     crops = {"waymo": (120, 160), "kitti360": (96, 192), "nyuv2": (96, 128), "cityscapes": (128, 192)}
     return tuple(
@@ -184,7 +139,7 @@ ABLATIONS = Suite(
     ),
 )
 
-SUITES = {suite.name: suite for suite in (SMOKE, QUICK, FULL_MINIATURE, CAMVID, ABLATIONS)}
+SUITES = {suite.name: suite for suite in (SMOKE, QUICK, FULL_MINIATURE, CAMVID, ABLATIONS, PAPER)}
 
 
 def suite(name: str) -> Suite:

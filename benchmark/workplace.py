@@ -8,7 +8,7 @@ from pathlib import Path
 from wsss.benchmark import discovery
 from wsss.benchmark.dataset import Dataset
 from wsss.benchmark.errors import UsageError
-from wsss.benchmark.suites import Suite
+from wsss.benchmark.grid import Suite
 from wsss.datasets import miniature
 
 OnProgress = Callable[[str, int, int, str], None]

@@ -152,11 +152,12 @@ def main(names: list[str]) -> None:
     import perf_datasets
     import perf_geometry
     import perf_points
+    import perf_report
     import perf_rewis3d
     import perf_tree
 
     benchmarks = dict(BENCHMARKS)
-    for module in (perf_tree, perf_datasets, perf_clouds, perf_geometry, perf_points, perf_rewis3d):
+    for module in (perf_tree, perf_datasets, perf_clouds, perf_geometry, perf_points, perf_rewis3d, perf_report):
         benchmarks |= module.BENCHMARKS
     if unknown := set(names) - benchmarks.keys():
         raise SystemExit(str(unknown_name("benchmark", unknown.pop(), benchmarks)))

@@ -1,23 +1,22 @@
 """The README shows what is committed, word for word, and its commands exist."""
 
 import re
+import shutil
 from pathlib import Path
 
 import pytest
 
-from wsss.benchmark.cli import COMMANDS
+from wsss.benchmark import BenchmarkError, UsageError
+from wsss.benchmark.cli import COMMANDS, main
+from wsss.benchmark.report import readme
 from wsss.benchmark.suites import SUITES
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text("utf-8")
 
 
-@pytest.mark.parametrize("suite", ["camvid", "quick"])
-def test_tables_are_those_of_the_committed_results(suite):
-    shown = re.search(rf"<!-- table {suite} -->\n(.*?)<!-- end -->", README, re.S)
-    table = (ROOT / "results" / suite / "tables" / "main.md").read_text("utf-8")
-    rows = [line for line in table.splitlines() if line.startswith("|")]
-    assert shown and shown[1].strip().splitlines() == rows
+def test_tables_and_figures_are_those_of_the_committed_results():
+    assert readme.filled(README, ROOT / "results", ROOT) == README, "run `wsss report --readme README.md`"
 
 
 def test_commands_suites_and_linked_files_exist():
@@ -27,3 +26,64 @@ def test_commands_suites_and_linked_files_exist():
         assert suite in SUITES
     for target in re.findall(r"\]\(([^)h][^)]*)\)", README):
         assert (ROOT / target).exists(), target
+
+
+PAGE = """# A page
+<!-- table quick -->
+old
+<!-- end -->
+between <!-- a remark -->
+<!-- figure quick -->
+<!-- end -->
+after
+"""
+
+
+@pytest.fixture
+def desk(tmp_path, monkeypatch):
+    """A folder with a page and the committed results of one suite."""
+    for name in ("plan.json", "tables/main.md"):
+        (tmp_path / "results/quick" / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(ROOT / "results/quick" / name, tmp_path / "results/quick" / name)
+    (tmp_path / "results/quick/figures").mkdir()
+    for name in ("qualitative-b.png", "qualitative-a.png", "curves.png"):
+        (tmp_path / "results/quick/figures" / name).write_bytes(b"")
+    (tmp_path / "docs").mkdir()
+    (tmp_path / "docs/page.md").write_text(PAGE)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_only_what_stands_between_markers_changes(desk):
+    text = readme.filled(PAGE, desk / "results", desk / "docs")
+    rows = [line for line in (desk / "results/quick/tables/main.md").read_text().splitlines() if line[:1] == "|"]
+    assert "old" not in text and "\n".join(["<!-- table quick -->", *rows, "<!-- end -->"]) in text
+    assert "](../results/quick/figures/qualitative-a.png)\n\n*Miniature data" in text
+    assert text.startswith("# A page\n<!-- table quick -->\n") and text.endswith("<!-- end -->\nafter\n")
+    assert "\nbetween <!-- a remark -->\n" in text
+    assert readme.filled(text, desk / "results", desk / "docs") == text
+
+
+def test_a_missing_report_and_a_broken_marker_are_told(desk):
+    with pytest.raises(BenchmarkError, match=r"other/tables/main\.md does not exist; write it with `wsss report"):
+        readme.filled(PAGE.replace("table quick", "table other"), desk / "results", desk)
+    for broken in (PAGE.replace("<!-- end -->\nb", "b"), PAGE + "<!-- end -->\n"):
+        with pytest.raises(UsageError, match="a marker has no partner"):
+            readme.filled(broken, desk / "results", desk)
+    with pytest.raises(UsageError, match="block, closed by"):
+        readme.filled("# A page\n", desk / "results", desk)
+    with pytest.raises(UsageError, match=r"nowhere\.md does not exist"):
+        readme.update(desk / "nowhere.md", desk / "results", only_check=True)
+
+
+def test_the_command_checks_and_mends(desk, capsys):
+    def wsss(*arguments):
+        with pytest.raises(SystemExit) as leaving:
+            main(("report", "--readme", "docs/page.md", *arguments))
+        return leaving.value.code, capsys.readouterr().out
+
+    code, text = wsss("--check")
+    assert code == 1 and "docs/page.md is not what" in text and (desk / "docs/page.md").read_text() == PAGE
+    assert wsss()[0] == 0 and (desk / "docs/page.md").read_text() != PAGE
+    code, text = wsss("--check")
+    assert code == 0 and "is as the results have it" in text

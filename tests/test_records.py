@@ -3,12 +3,14 @@
 import errno
 import json
 import os
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from toy import spec
 
 from wsss.benchmark import BenchmarkError
+from wsss.benchmark.measure_shapes import shapes
 from wsss.benchmark.records import Counts, Record, RunFolder, read_plan, replacing, write_text
 
 COUNTS = Counts(image_ids=["a", "b"], scene_ids=["s", "s"], tables={"student": np.arange(12).reshape(2, 2, 3)})
@@ -48,6 +50,32 @@ def test_counts_round_trip_without_pickles(tmp_path):
     np.savez(tmp_path / "counts.npz", image_ids=np.array([object()]), scene_ids=np.array(["s"]))
     with pytest.raises(BenchmarkError, match=r"counts\.npz"):
         folder.read_counts()
+
+
+def test_measures_round_trip_and_old_counts_have_none(tmp_path):
+    folder = RunFolder(tmp_path)
+    folder.write_counts(COUNTS)
+    assert folder.read_counts().measures == {"student": {}} and folder.read_counts().depth_source is None
+    found = {name: np.full((2, *shape), 7) for name, shape in shapes(2).items() if name != "counts"}
+    found["calibration"] = found["calibration"] / 2
+    folder.write_counts(replace(COUNTS, measures={"student": found}, depth_source="truth"))
+    read = folder.read_counts()
+    assert read.depth_source == "truth" and set(read.tables) == {"student"}
+    assert set(read.measures["student"]) == set(found)
+    for name, array in found.items():
+        assert read.measures["student"][name].dtype == array.dtype
+        assert np.array_equal(read.measures["student"][name], array)
+
+
+@pytest.mark.parametrize(
+    ("array", "shape"),
+    [("boundary_student", (2, 3, 1, 3)), ("views_student", (2, 3)), ("ranges_teacher", (2, 7, 2, 3))],
+)
+def test_an_array_that_does_not_fit_is_named(tmp_path, array, shape):
+    measure, _, name = array.partition("_")
+    RunFolder(tmp_path).write_counts(replace(COUNTS, measures={name: {measure: np.zeros(shape, np.int64)}}))
+    with pytest.raises(BenchmarkError, match=rf"counts\.npz: .*array {array} of shape .*delete .* and rerun"):
+        RunFolder(tmp_path).read_counts()
 
 
 @pytest.mark.parametrize("content", [b"", b"PK\x03\x04 torn", b"\x93NUMPY"])

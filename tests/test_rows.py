@@ -6,11 +6,12 @@ import pytest
 import torch
 
 from wsss.benchmark import UsageError, discovery, planning, point_sources
+from wsss.benchmark.grid import Row
 from wsss.benchmark.options import Selection
 from wsss.benchmark.report import build as build_report
 from wsss.benchmark.runner import execute
 from wsss.benchmark.spec import PointsConfig, from_plain, to_plain
-from wsss.benchmark.suites import ABLATIONS, QUICK, SMOKE, SUITES, Row
+from wsss.benchmark.suites import ABLATIONS, QUICK, SMOKE, SUITES
 from wsss.benchmark.trainer import Runtime
 from wsss.benchmark.workplace import Workplace
 

@@ -7,10 +7,11 @@ import torch
 from toy import NETWORK, TRAIN, TRANSFORMER, Toy, batch, pixelwise_task
 
 from wsss.benchmark import IGNORE, Task, Unsupported, UsageError, discovery
+from wsss.benchmark.grid import Column
 from wsss.benchmark.networks import Attention, Prediction, image_network
 from wsss.benchmark.planning import Filters, plan, require
 from wsss.benchmark.spec import NetworkConfig
-from wsss.benchmark.suites import SMOKE, Column
+from wsss.benchmark.suites import SMOKE
 from wsss.benchmark.workplace import Workplace
 from wsss.methods.sasformer import Config, SASFormer, attended, probabilities
 

@@ -3,66 +3,34 @@
 from pathlib import Path
 
 from wsss.benchmark.records import replacing
-from wsss.benchmark.report import plots, qualitative, run_tables, tables
-from wsss.benchmark.report.captions import data_sentence, protocol
+from wsss.benchmark.report import claims, class_tables, point_tables, reported, run_tables, tables
+from wsss.benchmark.report.figures import all_figures
 from wsss.benchmark.report.formats import SUFFIXES, markdown, write
-from wsss.benchmark.report.page import Picture, page
-from wsss.benchmark.report.results import Column, Results
-from wsss.benchmark.report.style import paper_style, render
+from wsss.benchmark.report.page import page
+from wsss.benchmark.report.results import Results
 from wsss.benchmark.report.table import Table
 
 FOLDERS = {"tables": SUFFIXES, "figures": ("pdf", "png")}
 """What belongs to the report: files of these kinds in these folders, and index.html."""
-
-QUALITATIVE = (
-    "Fixed frames, smallest finished seed. Weak labels are grown to be seen. The inset magnifies the "
-    "window, framed in white, in which the methods differ most."
-)
-CURVES = "Weighted terms as minimised, lightly smoothed. Thin: single seeds; thick: their mean."
 
 
 def all_tables(results: Results, committed: Results | None) -> list[Table]:
     """Every table that the suite has numbers for; the main one always, and first."""
     found = [
         tables.main(results),
+        *tables.of_kinds(results),
         tables.gain(results),
+        tables.ablations(results),
         run_tables.reproduced(results, committed) if committed else None,
+        reported.beside(results, reported.find(results.folder)),
+        *claims.tables(results),
+        point_tables.quality(results),
         run_tables.labels(results),
-        tables.predictors(results),
+        class_tables.predictors(results),
         run_tables.cost(results),
-        *(tables.per_class(results, column) for column in results.columns),
+        *(class_tables.per_class(results, column) for column in results.columns),
     ]
     return [table for table in found if table is not None]
-
-
-def all_figures(results: Results) -> list[Picture]:
-    """Every figure that the suite has numbers or pictures for."""
-    scored, data = protocol(results, results.columns), data_sentence(results)
-    planned: list[tuple[str, str, str, plots.Figure | None]] = []
-    with paper_style():
-        lines = "Dotted: the floor; dashed: dense labels."
-        planned.append(("summary", "Mean IoU of every method", f"{lines} {scored}", plots.summary(results)))
-        for name in results.plan.datasets:
-            title = f"Predictions: {results.dataset_title(name)}"
-            figure = qualitative.qualitative(results, name)
-            planned.append((f"qualitative-{name}", title, f"{QUALITATIVE} {data}", figure))
-        for column in results.columns:
-            title = f"IoU per class: {results.title(column)}"
-            text = f"Sorted by the method with dense labels. {protocol(results, [column])}"
-            figure = plots.per_class(results, column)
-            planned.append((f"per_class-{_name(column)}", title, text, figure))
-        for name in results.plan.datasets:
-            title = f"Loss terms: {results.dataset_title(name)}"
-            planned.append((f"curves-{name}", title, f"{CURVES} {data}", plots.curves(results, name)))
-        return [
-            Picture(name=name, title=title, caption=text, files=render(figure))
-            for name, title, text, figure in planned
-            if figure is not None
-        ]
-
-
-def _name(column: Column) -> str:
-    return f"{column.dataset}-{column.labels}"
 
 
 def rendered(suite: Path, committed: Path | None) -> dict[str, bytes]:

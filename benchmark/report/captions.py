@@ -2,12 +2,13 @@
 
 from collections.abc import Sequence
 
-from wsss.benchmark import statistics
+from wsss.benchmark import intervals
 from wsss.benchmark.report.results import Column, Results
-from wsss.benchmark.report.table import IMPOSSIBLE, NOT_RUN, Entry
+from wsss.benchmark.report.table import IMPOSSIBLE, NOT_RUN, Entry, estimate_entry
+from wsss.benchmark.spec import RunSpec
 
 FEW_SCENES = 10
-"""A bootstrap over fewer scenes than this is marked: its intervals are too short."""
+"""A bootstrap over fewer scenes than this is marked: they hardly show what other scenes would be like."""
 
 RARE_SCENES = 4
 """A class in k scenes is missing from about exp(-k) of the draws; below this it is worth a remark."""
@@ -28,11 +29,12 @@ def protocol(results: Results, columns: Sequence[Column]) -> str:
     splits = ", ".join(sorted({run.record.spec.evaluate.split for run in every}))
     seeds = sorted({run.cell.seed for run in every})
     scenes = ", ".join(f"{results.dataset_title(name)} {len(found[0].scenes)}" for name, found in runs.items())
+    drawn = "seeds, then scenes" if len(seeds) > 1 else "scenes alone, as there is one seed"
     return (
         f"{data_sentence(results)} Split: {splits}; last step, single scale, no flip, native label size, one "
         f"confusion over the split. Mean over {len(seeds)} seed{'s' * (len(seeds) > 1)} "
-        f"({', '.join(map(str, seeds))}); in brackets the 95 % interval of {statistics.DRAWS:,} bootstrap "
-        f"draws over scenes ({scenes}), seeds averaged inside a draw."
+        f"({', '.join(map(str, seeds))}); in brackets the 95 % interval of {intervals.DRAWS:,} bootstrap "
+        f"draws of {drawn}, widened for their small number ({scenes} scenes). n: seeds × scenes / images."
     )
 
 
@@ -45,7 +47,7 @@ def scene_notes(results: Results, columns: Sequence[Column]) -> list[str]:
         if scenes == 1:
             notes.append(f"{results.dataset_title(name)}: one scene, so neither interval nor test.")
         elif scenes < FEW_SCENES:
-            notes.append(f"{results.dataset_title(name)}: only {scenes} scenes; intervals are optimistic.")
+            notes.append(f"{results.dataset_title(name)}: only {scenes} scenes to draw from.")
         if runs and scenes > 1 and (rare := _rare(results, name)):
             notes.append(
                 f"{results.dataset_title(name)}: {', '.join(rare)} in fewer than {RARE_SCENES} scenes; a "
@@ -73,6 +75,33 @@ def missing_entry(results: Results, column: Column, method: str) -> Entry:
     return Entry(text=NOT_RUN, note="" if cells else "not part of this suite")
 
 
+def backbone(spec: RunSpec) -> str:
+    """The image network as printed: ``FPN, tf_efficientnet_lite0``."""
+    return f"{spec.network.architecture}, {spec.network.encoder.removeprefix('tu-')}"
+
+
 def planned(results: Results, column: Column, method: str) -> int:
     """How many seeds the suite wants of an entry."""
     return sum(cell.skip is None for cell in results.cells(column, method))
+
+
+def score_entry(
+    results: Results,
+    column: Column,
+    method: str,
+    estimate: intervals.Estimate,
+    *,
+    images: int | None = None,
+    signed: bool = False,
+    bold: bool = False,
+    brief: bool = False,
+) -> Entry:
+    """An estimate with its interval and n; ``images`` of the split unless said."""
+    return estimate_entry(
+        estimate,
+        planned=planned(results, column, method),
+        images=results.images(column.dataset) if images is None else images,
+        signed=signed,
+        bold=bold,
+        brief=brief,
+    )

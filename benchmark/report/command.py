@@ -4,6 +4,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from wsss.benchmark.report import readme
 from wsss.benchmark.report.build import build, check, summary_text
 
 COMMITTED = Path("results")
@@ -25,4 +26,15 @@ def make_report(console: Console, name: str, results: Path, only_check: bool) ->
     build(folder, committed)
     console.print(summary_text(folder), markup=False, highlight=False)
     console.print(f"\npage: {folder / 'index.html'}", markup=False, highlight=False)
+    return 0
+
+
+def make_readme(console: Console, page: Path, results: Path, only_check: bool) -> int:
+    """Fill the tables and figures between the markers of a page, or with ``check`` compare them."""
+    same = readme.update(page, results, only_check)
+    if only_check and not same:
+        console.print(f"{page} is not what `wsss report --readme {page}` would write", markup=False, highlight=False)
+        return 1
+    news = "is as the results have it" if same else "now is as the results have it"
+    console.print(f"{page} {news}", markup=False, highlight=False)
     return 0

@@ -32,7 +32,11 @@ _LATEX = {
     "×": r"$\times$",
     "Δ": r"$\Delta$",
     "≤": r"$\leq$",
+    "≥": r"$\geq$",
     "↓": r"$\downarrow$",
+    "↑": r"$\uparrow$",
+    "·": r"$\cdot$",
+    "∞": r"$\infty$",
     "\n": " ",
 }
 _MARKDOWN = {"\\": "\\\\", "|": "\\|", "<": "&lt;", ">": "&gt;", "*": "\\*", "`": "\\`", "\n": " "}
@@ -140,11 +144,11 @@ def csv_text(table: Table) -> str:
     """One line per cell with the unrounded numbers; IoU and its differences are fractions, not per cent."""
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
-    numbers = ("estimate", "low", "high", "n_seeds", "p")
+    numbers = ("estimate", "low", "high", "n_seeds", "n_scenes", "n_images", "p")
     writer.writerow([*(head.lower() for head in table.heads), "group", "column", *numbers, "printed", "note"])
     for row in table.rows:
         for (group, column), e in zip(table.column_groups(), row.entries, strict=True):
-            raw = [_raw(value) for value in (e.estimate, e.low, e.high, e.seeds, e.p)]
+            raw = [_raw(value) for value in (e.estimate, e.low, e.high, e.seeds, e.scenes, e.images, e.p)]
             writer.writerow([*row.titles, group, column, *raw, e.text, e.note or row.note])
     return buffer.getvalue()
 

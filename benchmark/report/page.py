@@ -1,26 +1,34 @@
 """The page: every table and figure, failures, gaps and the provenance of each run, in one file without a network."""
 
-import base64
-import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from markupsafe import Markup
-from PIL import Image
 
+from wsss.benchmark.report import embedded
+from wsss.benchmark.report.captions import data_sentence
 from wsss.benchmark.report.formats import environment, html
+from wsss.benchmark.report.page_curves import curves, progress
+from wsss.benchmark.report.page_frames import frames
+from wsss.benchmark.report.page_scenes import scenes
 from wsss.benchmark.report.results import Results
 from wsss.benchmark.report.runs import Run
 from wsss.benchmark.report.table import Table
 
-IMAGE_BUDGET = 4_000_000
-"""Bytes of all inlined pictures before base64 adds a third: the page stays below 6 MB."""
-WIDEST = 1800
-"""Pixels of an inlined picture; the files in ``figures/`` are larger."""
+IMAGE_BUDGET = 1_800_000
+"""Bytes of all inlined figures before base64 adds a third: with frames and points the page stays below 6 MB."""
 
 PROVENANCE_FIRST = ("git", "dirty", "device")
 """Shown first among the facts that differ between runs."""
+
+SECTIONS = {
+    "figures": ("Figures", ()),
+    "predictions": ("Predictions", ("qualitative", "errors")),
+    "reconstruction": ("Reconstruction", ("reconstruction", "gallery", "points")),
+    "training": ("Training", ("curves",)),
+}
+"""Title of each section with pictures, and the kinds of figures in it; what no section names stands in the first."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,11 +36,15 @@ class Picture:
     """A finished figure."""
 
     name: str
-    """File name without suffix."""
+    """File name without suffix: its kind, and behind a hyphen what it is of."""
     title: str
     caption: str
     files: dict[str, bytes]
     """By suffix: pdf, png."""
+
+
+Inlined = tuple[Picture, str, int, int]
+"""A figure with data URI, width and height."""
 
 
 def page(results: Results, tables: Sequence[Table], figures: Sequence[Picture]) -> str:
@@ -42,30 +54,88 @@ def page(results: Results, tables: Sequence[Table], figures: Sequence[Picture]) 
         results: Of the suite.
         tables: In the order in which they are shown; the first is the main one.
         figures: In the order in which they are shown.
+
+    Raises:
+        BenchmarkError: A stored picture, curve or file of points is damaged.
     """
     runs = [run for dataset in results.plan.datasets for run in results.dataset_runs(dataset)]
     facts = {run.folder: flat(run.record.provenance) for run in runs}
     shared, differing = split_facts(list(facts.values()))
     per_class = [table for table in tables if table.name.startswith("per_class-")]
+    interactive = {"frames": frames(results), "scenes": scenes(results), "curves": curves(results)}
+    scripts = [embedded.inlined(f"page_{name}.js") for name in ("tables", "figures")]
+    scripts += [embedded.inlined(f"page_{name}.js") for name, data in interactive.items() if data]
     return environment().get_template("page.html.j2").render(
         plan=results.plan,
+        data=data_sentence(results),
+        policy=_policy(scripts),
+        style=embedded.inlined("page.css"),
+        scripts=scripts,
+        embedded=_embedded(results, interactive),
+        **interactive,
         main=html(tables[0]) if tables else Markup(""),
-        sections=[(table.name, table.title, html(table)) for table in tables[1:] if table not in per_class],
+        shown=_sections(inline(figures), interactive),
+        sections=[html(table) for table in tables[1:] if table not in per_class],
         per_class=[(table.title, html(table)) for table in per_class],
-        figures=inline(figures),
         progress=_progress(results),
         failures=results.failures,
         skipped=sorted({(c.skip, c.dataset, c.labels, c.method) for c in results.skipped}, key=str),
         pending=results.pending,
-        runs=[(run, _cell(run), facts[run.folder]) for run in runs],
+        runs=[(run, _cell(run), _seconds(run), facts[run.folder]) for run in runs],
         shared=shared,
         differing=differing,
         methods=[(name, about, safe_url(about.get("url"))) for name, about in results.plan.methods.items()],
     )  # fmt: skip
 
 
+def _policy(scripts: Sequence[str]) -> str:
+    """A content security policy: the browser itself refuses every request, and every script but ours."""
+    hashes = " ".join(embedded.script_hash(script) for script in scripts)
+    return (
+        f"default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src {hashes}; "
+        "base-uri 'none'; form-action 'none'"
+    )
+
+
+def _embedded(results: Results, interactive: Mapping[str, Any]) -> list[tuple[str, Markup]]:
+    """The values that the scripts read, by the id of their element."""
+    words = {
+        "Dataset": list(dict.fromkeys(results.dataset_title(name) for name in results.plan.datasets)),
+        "Labels": list(dict.fromkeys(column.labels for column in results.columns)),
+    }
+    plain: dict[str, Any] = {"vocabulary": words, **{name: data for name, data in interactive.items() if data}}
+    if "curves" in plain:
+        plain["curves"] = {"progress": progress(), "curves": plain["curves"]}
+    return [(name, embedded.values(data)) for name, data in plain.items()]
+
+
+def _sections(figures: Sequence[Inlined], interactive: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The sections that have something to show, each with its figures grouped by kind."""
+    own = {"predictions": "frames", "reconstruction": "scenes", "training": "curves"}
+    home = {kind: section for section, (_, kinds) in SECTIONS.items() for kind in kinds}
+    kinds: dict[str, list[Inlined]] = {}
+    for figure in figures:
+        kinds.setdefault(figure[0].name.partition("-")[0], []).append(figure)
+    found = []
+    for section, (title, _) in SECTIONS.items():
+        groups = [_group(members) for kind, members in kinds.items() if home.get(kind, "figures") == section]
+        if groups or (section in own and interactive[own[section]]):
+            found.append({"id": section, "title": title, "groups": groups})
+    return found
+
+
+def _group(members: list[Inlined]) -> dict[str, Any]:
+    """Figures of one kind: ``Predictions: Waymo Open`` is the choice ``Waymo Open`` of ``Predictions``."""
+    titles = [figure.title.partition(": ") for figure, *_ in members]
+    return {"title": titles[0][0], "names": [last or "all" for _, _, last in titles], "pictures": members}
+
+
 def _cell(run: Run) -> str:
     return f"{run.cell.dataset}/{run.cell.labels}/{run.cell.method}/{run.cell.seed}"
+
+
+def _seconds(run: Run) -> float:
+    return sum(run.record.seconds.get(part, 0.0) for part in ("train", "evaluate"))
 
 
 def _progress(results: Results) -> str:
@@ -99,26 +169,10 @@ def split_facts(facts: Sequence[Mapping[str, str]]) -> tuple[dict[str, str], lis
     return shared, [name for name in order if name not in shared]
 
 
-def inline(figures: Sequence[Picture]) -> list[tuple[Picture, str, int, int]]:
-    """Every figure with data URI, width and height, scaled down until all fit the budget together."""
-    widest = WIDEST
-    while True:
-        scaled = [_scaled(figure.files["png"], widest) for figure in figures]
-        if sum(len(data) for data, _, _ in scaled) <= IMAGE_BUDGET or widest < 300:
-            break
-        widest = round(widest * 0.8)
+def inline(figures: Sequence[Picture]) -> list[Inlined]:
+    """Every figure with data URI, width and height, reduced until all fit the budget together."""
+    fitted = embedded.fitting([figure.files["png"] for figure in figures], IMAGE_BUDGET)
     return [
-        (figure, f"data:image/png;base64,{base64.b64encode(data).decode('ascii')}", width, height)
-        for figure, (data, width, height) in zip(figures, scaled, strict=True)
+        (figure, embedded.data_uri(data), width, height)
+        for figure, (data, width, height) in zip(figures, fitted, strict=True)
     ]
-
-
-def _scaled(data: bytes, widest: int) -> tuple[bytes, int, int]:
-    with Image.open(io.BytesIO(data)) as picture:
-        if picture.width <= widest:
-            return data, picture.width, picture.height
-        size = (widest, round(picture.height * widest / picture.width))
-        small = picture.convert("RGB").resize(size, Image.Resampling.LANCZOS)
-        buffer = io.BytesIO()
-        small.save(buffer, format="PNG", optimize=True)
-        return buffer.getvalue(), *size

@@ -1,5 +1,6 @@
 """The stored pictures of one frame, and what the qualitative figure makes of them. Arrays only, no drawing."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +14,13 @@ from wsss.benchmark.types import IGNORE
 
 IGNORE_GREY = (64, 64, 64)
 """Where nobody annotated the truth."""
+RIGHT, WRONG, IGNORED = 0, 1, 2
+ERROR_COLORS = ((222, 235, 247), (213, 94, 0), IGNORE_GREY)
+"""Of right, wrong and ignored pixels: apart in lightness, for colour-blind readers and prints in grey."""
+LEAST = 0.002
+"""A class counts as visible in a picture from this share of its pixels."""
+FINEST = 800
+"""Columns of a picture in a figure, at most; insets are cut from the picture itself."""
 REACH = {"points": 1 / 60, "scribbles": 1 / 250, "coarse": 0.0}
 """How far weak labels are grown to be seen, as a share of the image's height."""
 ZOOM = 5
@@ -112,6 +120,31 @@ def overlay_weak(
     ids = np.where(weak == IGNORE, np.asarray(grown), weak)
     dimmed = 0.3 * image + 0.3 * image.mean(axis=-1, keepdims=True) + 60
     return np.where((ids == IGNORE)[..., None], dimmed.clip(0, 255).astype(np.uint8), paint(ids, colors))
+
+
+def errors(prediction: UInt8[np.ndarray, "h w"], truth: UInt8[np.ndarray, "h w"]) -> UInt8[np.ndarray, "h w"]:
+    """Per pixel RIGHT, WRONG, or IGNORED where the truth is unknown."""
+    found = np.where(prediction == truth, RIGHT, WRONG)
+    return np.where(truth == IGNORE, IGNORED, found).astype(np.uint8)
+
+
+def accuracy(prediction: UInt8[np.ndarray, "h w"], truth: UInt8[np.ndarray, "h w"]) -> float:
+    """Share of right pixels among those whose truth is known; NaN if none is."""
+    found = errors(prediction, truth)
+    known = np.count_nonzero(found != IGNORED)
+    return np.count_nonzero(found == RIGHT) / known if known else float("nan")
+
+
+def visible(pictures: Iterable[UInt8[np.ndarray, "_ _"]], classes: int) -> list[int]:
+    """The classes that a reader can see in at least one picture of train ids, in order."""
+    shares = [np.bincount(ids.ravel(), minlength=256)[:classes] / ids.size for ids in pictures]
+    return np.flatnonzero(np.max(shares, axis=0) >= LEAST).tolist() if shares else []
+
+
+def reduced(picture: UInt8[np.ndarray, "h w 3"]) -> UInt8[np.ndarray, "rows columns 3"]:
+    """Every so many-th pixel of a picture that is finer than print."""
+    step = -(-picture.shape[1] // FINEST)
+    return picture[::step, ::step]
 
 
 def disagreement(sample: Sample) -> Float64[np.ndarray, "h w"]:

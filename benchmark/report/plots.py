@@ -12,13 +12,20 @@ from matplotlib.figure import Figure
 
 from wsss.benchmark import statistics
 from wsss.benchmark.errors import BenchmarkError
+from wsss.benchmark.intervals import Estimate
 from wsss.benchmark.report.results import Column, Results
 from wsss.benchmark.report.runs import Run
-from wsss.benchmark.report.style import colors, legend_of_methods, markers, plain_text
+from wsss.benchmark.report.style import WIDTH, colors, legend_of_methods, markers, plain_text
 from wsss.benchmark.suites import FLOOR
 
-NOT_A_LOSS = ("step", "progress", "lr", "seconds")
-"""Columns of curve.csv that are no loss terms."""
+NOT_A_CURVE = ("step", "progress", "seconds")
+"""Columns of curve.csv that are not drawn."""
+RATE = "lr"
+"""The column of the learning rate, which is no loss."""
+FEW_IMAGES = 10
+"""Classes in fewer images than this are greyed."""
+ACROSS = (5, 4, 3)
+"""Panels of curves in a line: the number that leaves the fewest places empty, of equal ones the first."""
 MANY_CLASSES = 20
 """With more classes than these the dot plot has two columns."""
 GRID = np.linspace(0, 1, 201)
@@ -67,10 +74,11 @@ def _forest(axes: Axes, results: Results, column: Column, methods: Sequence[str]
     axes.margins(x=0.08)
 
 
-def _dot(axes: Axes, estimate: statistics.Estimate, y: float, color: str, marker: str) -> None:
+def _dot(axes: Axes, estimate: Estimate, y: float, color: str, marker: str, alpha: float = 1.0) -> None:
     if not np.isnan(estimate.low):
-        axes.plot([100 * estimate.low, 100 * estimate.high], [y, y], color=color, linewidth=1.3)
-    axes.plot(100 * estimate.value, y, marker, color=color, markeredgecolor="white", markeredgewidth=0.5)
+        axes.plot([100 * estimate.low, 100 * estimate.high], [y, y], color=color, linewidth=1.2, alpha=alpha)
+    dot = {"color": color, "markeredgecolor": "white", "markeredgewidth": 0.4}
+    axes.plot(100 * estimate.value, y, marker, markersize=3.8, alpha=alpha, **dot)
 
 
 def _finished(results: Results, column: Column) -> list[str]:
@@ -90,12 +98,15 @@ def per_class(results: Results, column: Column) -> Figure | None:
     order = sorted(present, key=lambda i: (-scored[reference][i].value, i))
     panels = 2 if len(order) > MANY_CLASSES else 1
     tall = -(-len(order) // panels)
-    height = 0.7 + tall * max(0.2, 0.07 * len(methods))
-    figure = Figure(figsize=(6.6, height), layout="constrained")
+    height = 0.7 + tall * max(0.16, 0.055 * len(methods))
+    figure = Figure(figsize=(WIDTH, height), layout="constrained")
     for panel, axes in enumerate(figure.subplots(1, panels, squeeze=False)[0]):
         shown = order[panel * tall : (panel + 1) * tall]
-        _dots(axes, results, {name: [scored[name][i] for i in shown] for name in methods})
+        rare = [bool(images[i] < FEW_IMAGES) for i in shown]
+        _dots(axes, results, {name: [scored[name][i] for i in shown] for name in methods}, rare)
         axes.set_yticks(range(len(shown)), [f"{plain_text(names[i])} ({images[i]})" for i in shown])
+        for label, few in zip(axes.get_yticklabels(), rare, strict=True):
+            label.set_color("#999999" if few else "#222222")
         axes.set_ylim(tall - 0.5, -0.5)
     figure.supxlabel("IoU (%) with 95 % interval over scenes (images that hold the class)", fontsize=8)
     figure.axes[0].set_title(plain_text(results.title(column)), loc="left")
@@ -103,13 +114,13 @@ def per_class(results: Results, column: Column) -> Figure | None:
     return figure
 
 
-def _dots(axes: Axes, results: Results, scored: dict[str, list[statistics.Estimate]]) -> None:
+def _dots(axes: Axes, results: Results, scored: dict[str, list[Estimate]], rare: Sequence[bool]) -> None:
     palette, shapes = colors(list(results.plan.methods)), markers(list(results.plan.methods))
     step = 0.8 / len(scored)
     for rank, (name, estimates) in enumerate(scored.items()):
         for place, estimate in enumerate(estimates):
             y = place + (rank - (len(scored) - 1) / 2) * step
-            _dot(axes, estimate, y, palette[name], shapes[name])
+            _dot(axes, estimate, y, palette[name], shapes[name], alpha=0.3 if rare[place] else 1.0)
             if place % 2 and rank == 0:
                 axes.axhspan(place - 0.5, place + 0.5, color="#F5F5F5", linewidth=0, zorder=-1)
     axes.tick_params(axis="y", length=0)
@@ -118,7 +129,7 @@ def _dots(axes: Axes, results: Results, scored: dict[str, list[statistics.Estima
 
 
 def curves(results: Results, dataset: str) -> Figure | None:
-    """Every loss term against progress: label kinds down, terms across; seeds thin, their mean thick."""
+    """Every loss term and the learning rate against progress, a block per kind of labels; seeds thin, mean thick."""
     columns = [column for column in results.columns if column.dataset == dataset]
     read = {
         (column, name): [read_curve(run) for run in results.done(column, name).values()]
@@ -126,27 +137,34 @@ def curves(results: Results, dataset: str) -> Figure | None:
         for name in _finished(results, column)
     }
     users = Counter(term for found in read.values() for term in {term for curve in found for term in curve})
-    # What all methods minimise comes first, what only one does comes last, their total at the end.
-    terms = sorted(users, key=lambda term: (term == "total", -users[term], term))
+    # What all methods minimise comes first, what only one does comes last, then their total and the learning rate.
+    terms = sorted(users, key=lambda term: (term == RATE, term == "total", -users[term], term))
     columns = [column for column in columns if any(key[0] == column for key in read)]
     if not terms:
         return None
-    size = (1.75 * max(len(terms), 2), 0.45 + 1.45 * len(columns))
-    figure = Figure(figsize=size, layout="constrained")
-    grid = figure.subplots(len(columns), len(terms), sharex=True, squeeze=False)
+    across = min(*ACROSS, key=lambda number: -len(terms) % number) if len(terms) > max(ACROSS) else len(terms)
+    down = -(-len(terms) // across)
+    figure = Figure(figsize=(WIDTH, 0.45 + 1.2 * down * len(columns)), layout="constrained")
+    grid = figure.subplots(down * len(columns), across, sharex=True, squeeze=False)
     palette = colors(list(results.plan.methods))
-    for line, column in zip(grid, columns, strict=True):
-        for axes, term in zip(line, terms, strict=True):
+    for block, column in enumerate(columns):
+        panels = grid[block * down : (block + 1) * down].ravel()
+        for axes, term in zip(panels, terms, strict=False):
             for (place, name), found in read.items():
                 if place == column:
                     _draw_curves(axes, [curve[term] for curve in found if term in curve], palette[name])
+            axes.set_title("learning rate" if term == RATE else plain_text(term.replace("_", " ")), fontsize=7.5, pad=2)
+            if term == RATE:
+                axes.set_ylim(bottom=0)
+                axes.ticklabel_format(axis="y", scilimits=(-2, 3))
+                axes.yaxis.offsetText.set_fontsize(6)
             axes.set_xlim(0, 1)
             axes.set_xticks([0, 0.5, 1], ["0", "0.5", "1"])
-            if not axes.lines:
-                axes.set_axis_off()
-        line[0].set_ylabel(column.labels)
-    for axes, term in zip(grid[0], terms, strict=True):
-        axes.set_title(plain_text(term))
+            axes.tick_params(labelsize=6.5)
+        for axes in [*panels[len(terms) :], *(axes for axes in panels if not axes.lines)]:
+            axes.set_axis_off()
+        if len(columns) > 1:
+            panels[0].set_ylabel(column.labels)
     figure.supxlabel(f"progress ({plain_text(results.dataset_title(dataset))})", fontsize=8)
     drawn = [name for name in results.plan.methods if any(name == key[1] for key in read)]
     legend_of_methods(figure, results, drawn, line=True)
@@ -174,7 +192,7 @@ def read_curve(run: Run) -> dict[str, Float64[np.ndarray, " grid"]]:
         window = max(1, round(SMOOTHING * len(table)))
         terms = {}
         for name in table.columns:
-            if name in NOT_A_LOSS:
+            if name in NOT_A_CURVE:
                 continue
             smooth = table[name].astype(float).rolling(window, center=True, min_periods=1).mean()
             values = np.asarray(smooth, dtype=np.float64)

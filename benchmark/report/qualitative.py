@@ -1,157 +1,231 @@
-"""The figure of predictions: fixed frames, every method, and a closer look where the methods differ most."""
+"""The figures of predictions: fixed frames, every method, and a closer look where the methods differ most."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.patches import Patch, Rectangle
+from matplotlib.patches import Rectangle
 from matplotlib.patheffects import AbstractPathEffect, withStroke
 
 from wsss.benchmark.report.pictures import (
+    ERROR_COLORS,
     IGNORE_GREY,
     Sample,
+    accuracy,
+    errors,
     overlay_weak,
     paint,
     read_samples,
+    reduced,
     shown_column,
+    visible,
     zoom_window,
 )
-from wsss.benchmark.report.results import Results
-from wsss.benchmark.report.style import hide_ticks, plain_text
+from wsss.benchmark.report.results import TEACHER, Results
+from wsss.benchmark.report.sheet import Sheet, draw_legend, legend_height
+from wsss.benchmark.report.style import plain_text
+from wsss.benchmark.suites import FLOOR
 from wsss.benchmark.types import IGNORE
 
 FRAMES = 4
-"""Rows of the figure, at most."""
-PANEL = 1.5
-"""Width of a picture in inches."""
-GAP = 0.04
-"""Between pictures, in inches."""
-LINE = 0.16
-"""Height of a line of the legend, in inches."""
-OUTLINE: list[AbstractPathEffect] = [withStroke(linewidth=1.8, foreground="black")]
+"""Frames of a dataset's own figure, at most."""
+WIDEST = 6
+"""Pictures in a line of it; more are broken into two lines."""
+IN_PAPER = (TEACHER, "tel", "rewis3d")
+"""The methods of the paper's comparison, in its order."""
+ROWS = ("waymo", "cityscapes", "kitti360", "nyuv2")
+"""Its datasets, in its order; others follow."""
+INSET, RIM = 0.38, 0.015
+"""Side of an inset and its distance from the picture's edge, as shares of the picture's sides; with windows of a fifth
+no inset covers what it magnifies."""
+OUTLINE: list[AbstractPathEffect] = [withStroke(linewidth=1.6, foreground="black")]
 """Under the white frames, so that they are seen on bright pictures too."""
+
+Window = tuple[int, int, int, int]
+Panel = tuple[str, np.ndarray | None, str]
+"""Title, picture, and a remark in its corner."""
+Legend = tuple[list[str], list[tuple[int, ...]]]
+
+
+def comparison(results: Results) -> Figure | None:
+    """The paper's layout: a row per dataset, columns image, EMA, TEL, Rewis3d and truth; None without pictures.
+
+    The frame is the middle one of those stored; without any of the three methods all that are there stand in a row.
+    """
+    return _rows(results, _compared)
+
+
+def mistakes(results: Results) -> Figure | None:
+    """Beside it: weak labels, the floor's prediction, and where each method is wrong; None without pictures."""
+    return _rows(results, _mistaken)
+
+
+def _compared(results: Results, dataset: str, sample: Sample, methods: list[str]) -> list[Panel]:
+    colors = _colors(results, dataset)
+    chosen = [name for name in methods if name in IN_PAPER] or methods
+    return [("Image", sample.image, ""), *_painted(results, sample, chosen, colors), _truth(sample, colors)]
+
+
+def _mistaken(results: Results, dataset: str, sample: Sample, methods: list[str]) -> list[Panel]:
+    column = shown_column(results, dataset)
+    colors = _colors(results, dataset)
+    chosen = [name for name in methods if name in (FLOOR, *IN_PAPER)] or methods
+    floor = [name for name in chosen if name == FLOOR]
+    weak = overlay_weak(sample.image, sample.weak, column.labels if column else "", colors)
+    panels: list[Panel] = [("Weak labels", weak, ""), *_painted(results, sample, floor, colors)]
+    for name in chosen:
+        title, ids = f"{results.method_title(name)}, errors", sample.predictions.get(name)
+        if ids is None:
+            panels.append((title, None, ""))
+        else:
+            wrong = paint(errors(ids, sample.truth), np.array(ERROR_COLORS, np.uint8))
+            panels.append((title, wrong, f"{accuracy(ids, sample.truth):.0%} right"))
+    return panels
+
+
+def _rows(results: Results, panels_of: Callable[[Results, str, Sample, list[str]], list[Panel]]) -> Figure | None:
+    """One row per dataset that has pictures of a weakly-supervised method."""
+    samples: dict[str, Sample] = {}
+    for dataset in sorted(results.plan.datasets, key=lambda name: ROWS.index(name) if name in ROWS else len(ROWS)):
+        column = shown_column(results, dataset)
+        found = [sample for sample in read_samples(results, column) if sample.predictions] if column else []
+        if found:
+            samples[dataset] = found[len(found) // 2]
+    methods = [name for name in _order(results) if any(name in sample.predictions for sample in samples.values())]
+    if not samples:
+        return None
+    lines = {dataset: panels_of(results, dataset, sample, methods) for dataset, sample in samples.items()}
+    legends = [_legend(results, dataset, [sample]) for dataset, sample in samples.items()]
+    shapes = [sample.image.shape[0] / sample.image.shape[1] for sample in samples.values()]
+    across = len(next(iter(lines.values())))
+    key = legend_height(["right"]) if panels_of is _mistaken else 0.0
+    sheet = Sheet(shapes, across, [legend_height(names) for names, _ in legends], below=key)
+    for place, (dataset, panels) in enumerate(lines.items()):
+        sheet.name_row(place, results.dataset_title(dataset))
+        _line(sheet.grid[place], panels, zoom_window(samples[dataset]), titled=place == 0)
+        draw_legend(sheet.figure, *legends[place], top=sheet.bottoms[place])
+    if key:
+        draw_legend(sheet.figure, ("right", "wrong", "not annotated"), ERROR_COLORS, top=key)
+    return sheet.figure
 
 
 def qualitative(results: Results, dataset: str) -> Figure | None:
-    """Image, weak labels, one column per method, truth; None if no pictures are stored."""
+    """A dataset's frames: image, weak labels, every method, truth; None if no pictures are stored."""
     column = shown_column(results, dataset)
     samples = read_samples(results, column)[:FRAMES] if column else []
     samples = [sample for sample in samples if sample.predictions]
     if column is None or not samples:
         return None
-    methods = [
-        name
-        for name in (*results.weak_methods, *results.ceilings)
-        if any(name in sample.predictions for sample in samples)
-    ]
-    titles = ["Image", f"Labels: {column.labels}", *map(results.method_title, methods), "Ground truth"]
-    colors = np.array(results.plan.datasets[dataset]["colors"], dtype=np.uint8)
-    figure, grid = _canvas(samples, len(titles), _legend_lines(results, dataset, samples, len(titles)))
-    for axes, title in zip(grid[0], titles, strict=True):
-        axes.set_title(plain_text(_shorten(title)), fontsize=8, pad=3)
-    for line, sample in zip(grid, samples, strict=True):
-        window = zoom_window(sample)
-        pictures = [sample.image, overlay_weak(sample.image, sample.weak, column.labels, colors)]
-        known = [sample.predictions.get(name) for name in methods]
-        pictures += [None if ids is None else paint(ids, colors) for ids in known]
-        pictures.append(paint(sample.truth, colors))
-        for axes, picture in zip(line, pictures, strict=True):
-            _draw(axes, picture, window)
-    _legend(figure, results, dataset, samples, len(titles))
-    return figure
+    colors = _colors(results, dataset)
+    methods = [name for name in _order(results) if any(name in sample.predictions for sample in samples)]
+    frames: list[list[list[Panel]]] = []
+    for sample in samples:
+        weak = overlay_weak(sample.image, sample.weak, column.labels, colors)
+        panels = [("Image", sample.image, ""), (f"Labels: {column.labels}", weak, "")]
+        panels += [*_painted(results, sample, methods, colors), _truth(sample, colors)]
+        across = len(panels) if len(panels) <= WIDEST else -(-len(panels) // 2)
+        frames.append([panels[start : start + across] for start in range(0, len(panels), across)])
+    folded = len(frames[0])
+    names, painted = _legend(results, dataset, samples)
+    shapes = [sample.image.shape[0] / sample.image.shape[1] for sample in samples for _ in range(folded)]
+    titled = range(len(shapes)) if folded > 1 else (0,)
+    legends = [0.0] * (len(shapes) - 1) + [legend_height(names)]
+    sheet = Sheet(shapes, len(frames[0][0]), legends, named=False, titled=titled)
+    for place, line in enumerate(sheet.grid):
+        frame, part = divmod(place, folded)
+        _line(line, frames[frame][part], zoom_window(samples[frame]), titled=place in titled)
+    draw_legend(sheet.figure, names, painted, top=sheet.bottoms[-1], left=0.0)
+    return sheet.figure
 
 
-def _shorten(title: str, length: int = 24) -> str:
+def _order(results: Results) -> list[str]:
+    """All methods: the floor, those of the paper in its order, the others, the ceilings."""
+    first = [name for name in (FLOOR, *IN_PAPER) if name in results.weak_methods]
+    return [*first, *(name for name in results.weak_methods if name not in first), *results.ceilings]
+
+
+def _colors(results: Results, dataset: str) -> np.ndarray:
+    return np.array(results.plan.datasets[dataset]["colors"], dtype=np.uint8)
+
+
+def _painted(results: Results, sample: Sample, methods: Sequence[str], colors: np.ndarray) -> list[Panel]:
+    found = [(results.method_title(name), sample.predictions.get(name)) for name in methods]
+    return [(title, None if ids is None else paint(ids, colors), "") for title, ids in found]
+
+
+def _truth(sample: Sample, colors: np.ndarray) -> Panel:
+    return "Ground truth", paint(sample.truth, colors), ""
+
+
+def _legend(results: Results, dataset: str, samples: Sequence[Sample]) -> Legend:
+    """Names and colours of the classes that can be seen in the pictures of some frames."""
+    about = results.plan.datasets[dataset]
+    shown = [ids for sample in samples for ids in (sample.truth, *sample.predictions.values())]
+    seen = visible(shown, len(about["classes"]))
+    names, colors = [str(about["classes"][i]) for i in seen], [tuple(about["colors"][i]) for i in seen]
+    if any((sample.truth == IGNORE).any() for sample in samples):
+        return [*names, "not annotated"], [*colors, IGNORE_GREY]
+    return names, colors
+
+
+def _line(line: Sequence[Axes], panels: Sequence[Panel], window: Window, *, titled: bool) -> None:
+    for axes in line[len(panels) :]:
+        axes.set_axis_off()
+    for axes, (title, picture, note) in zip(line, panels, strict=False):
+        if titled:
+            axes.set_title(plain_text(_shorten(title)), fontsize=7, pad=2.5)
+        _draw(axes, picture, window)
+        if note:
+            text = axes.text(0.02, 0.04, note, transform=axes.transAxes, fontsize=6, color="white", va="bottom")
+            text.set_path_effects(OUTLINE)
+
+
+def _shorten(title: str, length: int = 21) -> str:
     return title if len(title) <= length else f"{title[: length - 1]}…"
 
 
-def _canvas(samples: list[Sample], across: int, legend_lines: int) -> tuple[Figure, list[list[Axes]]]:
-    """Axes placed by hand, so that every picture keeps its shape and gaps are equal in both directions."""
-    heights = [PANEL * sample.image.shape[0] / sample.image.shape[1] for sample in samples]
-    width = across * PANEL + (across - 1) * GAP
-    below, above = 0.12 + LINE * legend_lines, 0.22
-    height = below + sum(heights) + GAP * (len(samples) - 1) + above
-    figure = Figure(figsize=(width, height))
-    grid, top = [], height - above
-    for tall in heights:
-        top -= tall
-        line = []
-        for index in range(across):
-            left = index * (PANEL + GAP)
-            line.append(figure.add_axes((left / width, top / height, PANEL / width, tall / height)))
-        grid.append(line)
-        top -= GAP
-    return figure, grid
+def inset_corner(shape: tuple[int, int], window: Window) -> tuple[float, float]:
+    """Left and bottom of the inset in shares of the picture: the corner farthest from what it shows.
+
+    Args:
+        shape: Rows and columns of the picture.
+        window: First row, first column, rows and columns of what is magnified.
+    """
+    row, column, rows, columns = window
+    left = RIM if column + columns / 2 > shape[1] / 2 else 1 - INSET - RIM
+    bottom = RIM if row + rows / 2 < shape[0] / 2 else 1 - INSET - RIM
+    return left, bottom
 
 
-def _draw(axes: Axes, picture: np.ndarray | None, window: tuple[int, int, int, int]) -> None:
-    hide_ticks(axes)
+def _draw(axes: Axes, picture: np.ndarray | None, window: Window) -> None:
+    axes.set_axis_off()
     if picture is None:
         axes.text(0.5, 0.5, "–", transform=axes.transAxes, ha="center", va="center", color="#777777")
         return
-    axes.imshow(picture, interpolation="nearest" if _flat(picture) else "antialiased", aspect="auto")
-    row, column, rows, columns = window
-    corner = (column - 0.5, row - 0.5)
-    outline = Rectangle(corner, columns, rows, fill=False, edgecolor="white", linewidth=0.9)
-    outline.set_path_effects(OUTLINE)
-    axes.add_patch(outline)
-    # The inset takes the corner farthest from what it shows.
     height, width = picture.shape[:2]
-    left = 0.0 if column + columns / 2 > width / 2 else 0.55
-    bottom = 0.0 if row + rows / 2 < height / 2 else 0.55
-    inset = axes.inset_axes((left, bottom, 0.45, 0.45))
-    inset.imshow(picture[row : row + rows, column : column + columns], interpolation="nearest", aspect="auto")
-    inset.set_xticks([])
-    inset.set_yticks([])
-    inset.grid(False)
-    for spine in inset.spines.values():
-        spine.set(visible=True, edgecolor="white", linewidth=0.9, path_effects=OUTLINE)
+    # All pictures have the axes of the stored one, however many of its pixels are drawn.
+    small = reduced(picture)
+    interpolation = "nearest" if _flat(small) else "antialiased"
+    axes.imshow(small, interpolation=interpolation, aspect="auto", extent=(-0.5, width - 0.5, height - 0.5, -0.5))
+    row, column, rows, columns = window
+    left, bottom = inset_corner((height, width), window)
+    # An image in the same axes: axes of their own take as long to make and draw as all the rest.
+    part = reduced(picture[row : row + rows, column : column + columns])
+    right, top = left + INSET, bottom + INSET
+    place = (left * width - 0.5, right * width - 0.5, (1 - bottom) * height - 0.5, (1 - top) * height - 0.5)
+    axes.imshow(part, interpolation="nearest", aspect="auto", extent=place, zorder=2)
+    axes.set_xlim(-0.5, width - 0.5)
+    axes.set_ylim(height - 0.5, -0.5)
+    _frame(axes, (column - 0.5, row - 0.5), columns, rows)
+    _frame(axes, (place[0], place[3]), INSET * width, INSET * height)
+
+
+def _frame(axes: Axes, corner: tuple[float, float], width: float, height: float) -> None:
+    frame = Rectangle(corner, width, height, fill=False, edgecolor="white", linewidth=0.8, zorder=3)
+    frame.set_path_effects(OUTLINE)
+    axes.add_patch(frame)
 
 
 def _flat(picture: np.ndarray) -> bool:
     return len(np.unique(picture.reshape(-1, 3)[::97], axis=0)) < 60
-
-
-def _hex(color: Sequence[int]) -> str:
-    return "#{:02x}{:02x}{:02x}".format(*color)
-
-
-def _present(results: Results, dataset: str, samples: list[Sample]) -> list[int]:
-    number = len(results.plan.datasets[dataset]["classes"])
-    seen = {int(i) for s in samples for ids in (s.truth, *s.predictions.values()) for i in np.unique(ids)}
-    return sorted(i for i in seen if i < number)
-
-
-def _per_line(results: Results, dataset: str, across: int) -> int:
-    longest = max(len(name) for name in results.plan.datasets[dataset]["classes"])
-    return max(1, int(across * PANEL / (0.42 + 0.062 * longest)))
-
-
-def _legend_lines(results: Results, dataset: str, samples: list[Sample], across: int) -> int:
-    return -(-(len(_present(results, dataset, samples)) + 1) // _per_line(results, dataset, across))
-
-
-def _legend(figure: Figure, results: Results, dataset: str, samples: list[Sample], across: int) -> None:
-    about = results.plan.datasets[dataset]
-    handles = [
-        Patch(
-            facecolor=_hex(about["colors"][i]),
-            edgecolor="#888888",
-            linewidth=0.4,
-            label=plain_text(about["classes"][i]),
-        )
-        for i in _present(results, dataset, samples)
-    ]
-    if any((sample.truth == IGNORE).any() for sample in samples):
-        handles.append(Patch(facecolor=_hex(IGNORE_GREY), label="not annotated"))
-    figure.legend(
-        handles=handles,
-        loc="lower center",
-        ncols=min(len(handles), _per_line(results, dataset, across)),
-        fontsize=7.5,
-        handlelength=1.1,
-        handleheight=0.9,
-        columnspacing=1.2,
-        borderaxespad=0.1,
-    )

@@ -1,16 +1,17 @@
 """A suite's stored results, read once: what is finished, what failed, what cannot exist, and the scores."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
 from wsss.benchmark import statistics
 from wsss.benchmark.errors import BenchmarkError
+from wsss.benchmark.intervals import ALPHA, Estimate, holm
 from wsss.benchmark.records import Cell, RunFolder, read_plan
 from wsss.benchmark.report.runs import Failure, Run, read_failure, read_run
-from wsss.benchmark.statistics import Estimate, Scores
+from wsss.benchmark.statistics import Scores
 
 TEACHER = "ema"
 """Name of the second reference: the mean teacher that the 3D methods build on."""
@@ -141,6 +142,15 @@ class Results:
         """All finished runs on a dataset, in the plan's order and then by seed."""
         return [run for key, seeds in self.runs.items() if key[0] == dataset for run in seeds.values()]
 
+    def images(self, dataset: str) -> int | None:
+        """Images that a dataset's runs were scored on; None before the first is finished."""
+        runs = self.dataset_runs(dataset)
+        return runs[0].frames if runs else None
+
+    def shared(self, column: Column, method: str, reference: str) -> list[int]:
+        """The seeds that both methods finished, in increasing order."""
+        return [seed for seed in self.done(column, method) if seed in self.done(column, reference)]
+
     # What it scores -----------------------------------------------------------------------------------------
 
     def weights(self, scenes: int) -> np.ndarray:
@@ -176,7 +186,7 @@ class Results:
         """The paired difference of two methods over the seeds that both finished; None if they share none."""
         a, b = self.scores(column, method), self.scores(column, reference)
         ours, theirs = list(self.done(column, method)), list(self.done(column, reference))
-        shared = [seed for seed in ours if seed in theirs]
+        shared = self.shared(column, method, reference)
         if a is None or b is None or not shared:
             return None
         return statistics.difference(
@@ -194,16 +204,13 @@ class Results:
         best = max(found, key=lambda name: found[name].value)
         others = [name for name in found if name != best]
         tests = [self.compare(column, best, name) for name in others]
-        adjusted = statistics.holm([float("nan") if test is None else test.p for test in tests])
+        adjusted = holm([float("nan") if test is None else test.p for test in tests])
         if all(np.isnan(adjusted)):
             return []
-        return [best, *(name for name, p in zip(others, adjusted, strict=True) if p >= statistics.ALPHA)]
+        return [best, *(name for name, p in zip(others, adjusted, strict=True) if p >= ALPHA)]
 
     def gains(self, column: Column, methods: Sequence[str], reference: str) -> dict[str, Estimate]:
         """Paired differences to a reference, their p-values corrected by Holm over the column's methods."""
         found = {name: e for name in methods if (e := self.compare(column, name, reference)) is not None}
-        adjusted = statistics.holm([e.p for e in found.values()])
-        return {
-            name: Estimate(value=e.value, low=e.low, high=e.high, seeds=e.seeds, scenes=e.scenes, p=p)
-            for (name, e), p in zip(found.items(), adjusted, strict=True)
-        }
+        adjusted = holm([e.p for e in found.values()])
+        return {name: replace(e, p=p) for (name, e), p in zip(found.items(), adjusted, strict=True)}

@@ -4,7 +4,7 @@ import math
 from statistics import fmean
 
 from wsss.benchmark import statistics
-from wsss.benchmark.report.captions import data_sentence, protocol
+from wsss.benchmark.report.captions import backbone, data_sentence, protocol
 from wsss.benchmark.report.results import Column, Results
 from wsss.benchmark.report.runs import Run
 from wsss.benchmark.report.table import NOT_RUN, Entry, Row, Table, estimate_entry, percent, plain_entry
@@ -83,15 +83,29 @@ def cost(results: Results) -> Table | None:
         name="cost",
         title="Cost of one run",
         caption=(
-            f"{data_sentence(results)} Means over label kinds and seeds, whose number is n. Times compare "
-            f"only where runs had the same machine to themselves; the provenance of each run names its "
-            f"device."
+            f"{data_sentence(results)} Means over label kinds and seeds, whose number is n. Parameters: all that are "
+            f"trained, those that only help to train included. Times compare only where runs had the same machine to "
+            f"themselves; the provenance of each run names its device."
         ),
         heads=("Dataset", "Method"),
-        groups=(("", 7),),
-        columns=("training s", "s / step", "images / s", "evaluation s", "peak MB", "parameters M", "n"),
+        groups=(("Training", 6), ("Evaluation", 1), ("", 1)),
+        columns=("s", "h", "s / step", "images / s", "peak MB", "parameters M", "s / predictor", "n"),
         rows=tuple(rows),
-    )  # fmt: skip
+        notes=tuple(_inference(results)),
+    )
+
+
+def _inference(results: Results) -> list[str]:
+    """Whether all rows of a dataset predict at the same cost: with one and the same image network."""
+    notes = []
+    for dataset in results.plan.datasets:
+        specs = [run.record.spec for run in results.dataset_runs(dataset)]
+        networks = dict.fromkeys(backbone(spec) for spec in specs)
+        if networks:
+            same = f"the same for all rows ({next(iter(networks))}, image alone)"
+            cost = same if len(networks) == 1 else f"not the same for all rows: {'; '.join(networks)}"
+            notes.append(f"{results.dataset_title(dataset)}: the cost of a prediction is {cost}.")
+    return notes
 
 
 def _cost_entries(runs: list[Run]) -> tuple[Entry, ...]:
@@ -100,17 +114,18 @@ def _cost_entries(runs: list[Run]) -> tuple[Entry, ...]:
     images = [run.record.spec.train.batch * n for run, n in zip(runs, steps, strict=True)]
     per_step = sum(seconds) / sum(steps)
     rate = sum(images) / sum(seconds) if sum(seconds) > 0 else None
-    evaluate = fmean(run.record.seconds["evaluate"] for run in runs)
+    evaluate = fmean(run.record.seconds["evaluate"] / len(run.record.scores) for run in runs)
     memory = fmean(run.record.peak_memory_mb for run in runs)
     size = fmean(run.record.parameters for run in runs) / 1e6
     number = len(runs)
     return (
         plain_entry(f"{fmean(seconds):,.0f}", fmean(seconds), number),
+        plain_entry(f"{fmean(seconds) / 3600:,.3g}", fmean(seconds) / 3600, number),
         plain_entry(f"{per_step:.3f}", per_step, number),
         plain_entry(NOT_RUN if rate is None else f"{rate:.1f}", rate, number),
-        plain_entry(f"{evaluate:,.0f}", evaluate, number),
         plain_entry(f"{memory:,.0f}", memory, number),
         plain_entry(f"{size:.2f}", size, number),
+        plain_entry(f"{evaluate:,.1f}", evaluate, number),
         plain_entry(str(number), float(number)),
     )
 
@@ -131,7 +146,7 @@ def reproduced(results: Results, committed: Results) -> Table | None:
         title="Committed results and this run, mIoU in per cent",
         caption=(
             f"Over the seeds that both finished. Reproduced: this run's number lies inside the committed 95 "
-            f"% interval, drawn over scenes and seeds; identical: the numbers are equal. "
+            f"% interval; identical: the numbers are equal. "
             f"{protocol(results, results.columns)}"
         ),
         heads=("Data", "Method"),
@@ -148,13 +163,13 @@ def _reproduced_entries(results: Results, committed: Results, column: Column, me
     a, b = results.scores(column, method), committed.scores(column, method) if known else None
     if a is None or b is None or not shared:
         return None
-    old = statistics.mean_estimate(b.seeds([list(theirs).index(seed) for seed in shared]), resample_seeds=True)
+    old = statistics.mean_estimate(b.seeds([list(theirs).index(seed) for seed in shared]))
     new = statistics.mean_estimate(a.seeds([list(ours).index(seed) for seed in shared]))
     number = len(theirs)
     gap = new.value - old.value
     moved = any(ours[seed].record.fingerprint != theirs[seed].record.fingerprint for seed in shared)
     return (
-        estimate_entry(old, planned=number),
+        estimate_entry(old, planned=number, images=committed.images(column.dataset)),
         plain_entry(percent(new.value), new.value, new.seeds),
         plain_entry(percent(gap, signed=True), gap, new.seeds),
         Entry(

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Int
+from jaxtyping import Int, Num
 
-from wsss.benchmark import statistics
+from wsss.benchmark import measure_statistics, statistics
 from wsss.benchmark.errors import BenchmarkError
 from wsss.benchmark.records import Cell, Record, RunFolder
 
@@ -20,10 +20,18 @@ class Run:
     record: Record
     folder: Path
     scenes: list[str]
+    frames: int
+    """Images of the split."""
     sums: dict[str, Int[np.ndarray, "scenes classes 3"]]
     image_mious: dict[str, float]
     images: Int[np.ndarray, " classes"]
     """In how many images of the split each class is labelled."""
+    measures: dict[str, Num[np.ndarray, "scenes ..."]]
+    """Sums per scene of what else was counted for the first predictor: ``boundary``, ``ranges``, ... (measures.py)."""
+    measure_images: dict[str, list[int]]
+    """On how many images each part of a measure, a width or a bin, rests."""
+    depth_source: str | None
+    """Where the depth behind ``ranges`` and ``views`` comes from."""
 
     @property
     def predictor(self) -> str:
@@ -54,14 +62,19 @@ def read_run(cell: Cell, path: Path) -> Run:
     tables = {name: counts.tables[name] for name in record.scores}
     summed = {name: statistics.scene_sums(table, counts.scene_ids) for name, table in tables.items()}
     first = tables[next(iter(record.scores))]
+    more = counts.measures.get(next(iter(record.scores)), {})
     return Run(
         cell=cell,
         record=record,
         folder=path,
         scenes=next(iter(summed.values()))[0],
+        frames=len(counts.image_ids),
         sums={name: sums for name, (_, sums) in summed.items()},
         image_mious={name: statistics.image_miou(table) for name, table in tables.items()},
         images=(first[..., 2] > 0).sum(axis=0),
+        measures={name: statistics.scene_sums(array, counts.scene_ids)[1] for name, array in more.items()},
+        measure_images={name: measure_statistics.support(name, array).rows.tolist() for name, array in more.items()},
+        depth_source=counts.depth_source,
     )
 
 

@@ -24,6 +24,8 @@ PINNED = {
 FREE = ("#009E73", "#CC79A7", "#F0E442")
 """For other methods in the plan's order; beyond these, markers tell them apart."""
 MARKERS = "osD^vph<>*"
+WIDTH = 6.875
+"""Inches: the text of a page in two columns, as in CVPR's style."""
 
 
 @contextmanager

@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from wsss.benchmark.statistics import Estimate
+from wsss.benchmark.intervals import Estimate
 
 NOT_RUN = "–"
 """Printed for a planned run that is not finished; never a number."""
@@ -18,7 +18,7 @@ class Entry:
 
     text: str
     detail: str = ""
-    """Printed small behind the text: interval, p-value, number of seeds if some are missing."""
+    """Printed small behind the text: interval, p-value, n."""
     note: str = ""
     """Footnote; the same text gets the same letter throughout a table."""
     bold: bool = False
@@ -26,6 +26,8 @@ class Entry:
     low: float | None = None
     high: float | None = None
     seeds: int | None = None
+    scenes: int | None = None
+    images: int | None = None
     p: float | None = None
 
 
@@ -91,36 +93,50 @@ def p_value(p: float) -> str:
     return "p<0.001" if p < 0.001 else f"p={p:.3f}"
 
 
+def sample_size(seeds: int, scenes: int, images: int | None) -> str:
+    """``n=3×24/72``: seeds x scenes / images."""
+    return f"n={seeds}×{scenes}" + ("" if images is None else f"/{images}")
+
+
 def estimate_entry(
-    estimate: Estimate, *, planned: int, signed: bool = False, bold: bool = False, brief: bool = False
+    estimate: Estimate,
+    *,
+    planned: int,
+    images: int | None = None,
+    signed: bool = False,
+    bold: bool = False,
+    brief: bool = False,
 ) -> Entry:
-    """An estimate in per cent with its interval, its p-value if it has one, and n if seeds are missing.
+    """An estimate in per cent with its interval, its p-value if it has one, and n.
 
     Args:
         estimate: As a fraction.
-        planned: Seeds that the suite plans; n is printed where fewer are there.
+        planned: Seeds that the suite plans; a note says where fewer are there.
+        images: That the number was counted on.
         signed: Print the sign, for differences.
         bold: Set in bold.
-        brief: Leave the interval to the CSV file.
+        brief: Leave interval and n to the CSV file.
     """
+    counted = {"seeds": estimate.seeds, "scenes": estimate.scenes, "images": images}
     if math.isnan(estimate.value):
-        return Entry(text=NOT_RUN, note="no class of this table's split is labelled", seeds=estimate.seeds)
+        return Entry(text=NOT_RUN, note="no class of this table's split is labelled", **counted)
     parts = []
-    if not brief and not math.isnan(estimate.low):
-        parts.append(f"[{percent(estimate.low, signed)}, {percent(estimate.high, signed)}]")
-    if not math.isnan(estimate.p):
-        parts.append(p_value(estimate.p))
-    if estimate.seeds < planned:
-        parts.append(f"n={estimate.seeds}")
+    if not brief:
+        if not math.isnan(estimate.low):
+            parts.append(f"[{percent(estimate.low, signed)}, {percent(estimate.high, signed)}]")
+        if not math.isnan(estimate.p):
+            parts.append(p_value(estimate.p))
+        parts.append(sample_size(estimate.seeds, estimate.scenes, images))
     return Entry(
         text=percent(estimate.value, signed),
         detail=" ".join(parts),
+        note=f"{estimate.seeds} of {planned} seeds" if estimate.seeds < planned else "",
         bold=bold,
         estimate=estimate.value,
         low=_number(estimate.low),
         high=_number(estimate.high),
-        seeds=estimate.seeds,
         p=_number(estimate.p),
+        **counted,
     )
 
 

@@ -1,76 +1,126 @@
-"""The tables of scores: main, gain, per class, predictors; captions stand beside the code they describe."""
+"""The tables of scores: all of a suite, the paper's per kind of labels, gains, ablations; with their captions."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
-from wsss.benchmark import statistics
-from wsss.benchmark.report.captions import missing_entry, planned, protocol, scene_notes
+from wsss.benchmark import intervals, statistics
+from wsss.benchmark.report.captions import backbone, missing_entry, protocol, scene_notes, score_entry
+from wsss.benchmark.report.claims import unmeasured
 from wsss.benchmark.report.results import TEACHER, Column, Results
-from wsss.benchmark.report.table import (
-    IMPOSSIBLE,
-    NOT_RUN,
-    Entry,
-    Row,
-    Table,
-    estimate_entry,
-    percent,
-    plain_entry,
-)
+from wsss.benchmark.report.table import IMPOSSIBLE, NOT_RUN, Entry, Row, Table, percent
 from wsss.benchmark.suites import FLOOR
+from wsss.benchmark.types import WEAK_KINDS
 
-FEW_IMAGES = 10
-"""A class labelled in fewer images than this is marked: its IoU rests on a handful of places."""
+SHARE = "SS/FS: share of what dense labels reach."
+BOLD = (
+    f"Bold: the best weakly-supervised method and all that are not significantly worse (paired bootstrap, "
+    f"Holm-corrected within a column, {intervals.ALPHA})."
+)
+
+PAIRED = (
+    "Paired differences on the same scenes and the same seeds, with the p-value corrected by Holm over the methods "
+    "of a column."
+)
 
 
-def _groups(results: Results, columns: Sequence[Column], width: int) -> tuple[tuple[str, int], ...]:
+def groups(results: Results, columns: Sequence[Column], width: int) -> tuple[tuple[str, int], ...]:
+    """Titles over ``width`` columns for every dataset and kind of labels."""
     return tuple((results.title(column), width) for column in columns)
 
 
-def _rows(results: Results, entries: dict[str, list[Entry]]) -> tuple[Row, ...]:
-    """One row per method, the ceilings set apart at the end."""
+def rows_of(results: Results, entries: dict[str, list[Entry]], about: dict[str, tuple[str, ...]]) -> tuple[Row, ...]:
+    """One row per method with what is said about it, the ceilings set apart at the end."""
     first = next(iter(results.ceilings), None)
     return tuple(
-        Row(titles=(results.method_title(name),), entries=tuple(cells), apart=name == first)
+        Row(titles=(results.method_title(name), *about.get(name, ())), entries=tuple(cells), apart=name == first)
         for name, cells in entries.items()
     )
 
 
-def _ceiling(results: Results, column: Column) -> statistics.Estimate | None:
+def ceiling(results: Results, column: Column) -> statistics.Estimate | None:
+    """What the first method with dense labels reaches; None without a finished run of one."""
     found = [e for name in results.ceilings if (e := results.estimate(column, name)) is not None]
     return found[0] if found else None
 
 
 def main(results: Results, brief: bool = False) -> Table:
     """The mIoU and SS/FS of every method; ``brief`` leaves out the intervals, for a terminal."""
+    table = _scores(results, results.columns, "main", "Mean IoU in per cent", brief=brief)
+    missing = "" if brief else unmeasured(results)
+    return replace(table, notes=(*table.notes, missing)) if missing else table
+
+
+def of_kinds(results: Results) -> list[Table]:
+    """The paper's tables: one per kind of labels over the datasets, with backbone and 3D supervision (its Table 1).
+
+    A dataset with every kind of weak labels (the paper's Cityscapes) has a table of its own and is left out of those.
+    """
+    found, columns = [], results.columns
+    kinds = {
+        name: [c for c in columns if c.dataset == name and c.labels in WEAK_KINDS] for name in results.plan.datasets
+    }
+    whole = {name: own for name, own in kinds.items() if len(own) == len(WEAK_KINDS)}
+    others = [column for column in columns if column.labels in WEAK_KINDS and column.dataset not in whole]
+    for kind in dict.fromkeys(column.labels for column in others):
+        chosen = [column for column in others if column.labels == kind]
+        title = f"{kind.capitalize()}: mean IoU in per cent"
+        found.append(_scores(results, chosen, kind, title, about=_about(results, chosen)))
+    for name, own in whole.items():
+        title = f"{results.dataset_title(name)}, every kind of labels: mean IoU in per cent"
+        found.append(_scores(results, own, f"kinds-{name}", title, about=_about(results, own)))
+    return found
+
+
+def _about(results: Results, columns: Sequence[Column]) -> dict[str, tuple[str, ...]]:
+    """Backbone and 3D supervision of every method, as its finished runs had them."""
+    found = {}
+    for name in results.plan.methods:
+        specs = [run.record.spec for column in columns for run in results.done(column, name).values()]
+        networks = dict.fromkeys(map(backbone, specs))
+        points = dict.fromkeys(s.points.geometry.replace("_", " ") for s in specs if s.points is not None)
+        found[name] = ("; ".join(networks) or NOT_RUN, "; ".join(points) or ("none" if specs else NOT_RUN))
+    return found
+
+
+def _scores(
+    results: Results,
+    columns: Sequence[Column],
+    name: str,
+    title: str,
+    *,
+    brief: bool = False,
+    about: dict[str, tuple[str, ...]] | None = None,
+) -> Table:
     entries: dict[str, list[Entry]] = {name: [] for name in (*results.weak_methods, *results.ceilings)}
-    for column in results.columns:
-        tied, ceiling = results.tied_best(column), _ceiling(results, column)
-        for name, cells in entries.items():
-            estimate = results.estimate(column, name)
+    for column in columns:
+        tied, most = results.tied_best(column), ceiling(results, column)
+        for method, cells in entries.items():
+            estimate = results.estimate(column, method)
             if estimate is None:
-                cells += [missing_entry(results, column, name), Entry(text="")]
+                cells += [missing_entry(results, column, method), Entry(text="")]
                 continue
-            number = planned(results, column, name)
-            cells.append(estimate_entry(estimate, planned=number, bold=name in tied, brief=brief))
-            share = float("nan")
-            if ceiling is not None:
-                share = statistics.share_of_ceiling(estimate.value, ceiling.value)
-            known = share == share  # NaN is not itself
-            cells.append(plain_entry(percent(share) if known else "", share if known else None))
+            cells.append(score_entry(results, column, method, estimate, bold=method in tied, brief=brief))
+            share = float("nan") if most is None else statistics.share_of_ceiling(estimate.value, most.value)
+            cells.append(_ratio(results, column, estimate, share))
+    heads = ("Method",) if about is None else ("Method", "Backbone", "3D supervision")
     return Table(
-        name="main",
-        title="Mean IoU in per cent",
-        caption=(
-            f"{protocol(results, results.columns)} SS/FS: share of the method trained with dense labels. "
-            f"Bold: the best weakly-supervised method and all that are not significantly worse (paired "
-            f"bootstrap over scenes, Holm-corrected within a column, {statistics.ALPHA}). n: seeds finished "
-            f"where some are missing."
-        ),
-        heads=("Method",),
-        groups=_groups(results, results.columns, 2),
-        columns=("mIoU", "SS/FS") * len(results.columns),
-        rows=_rows(results, entries),
-        notes=(*scene_notes(results, results.columns), *_legend(entries)),
+        name=name,
+        title=title,
+        caption=f"{protocol(results, columns)} {SHARE} {BOLD}",
+        heads=heads,
+        groups=groups(results, columns, 2),
+        columns=("mIoU", "SS/FS") * len(columns),
+        rows=rows_of(results, entries, about or {}),
+        notes=(*scene_notes(results, columns), *_legend(entries)),
     )
+
+
+def _ratio(results: Results, column: Column, estimate: statistics.Estimate, value: float) -> Entry:
+    """A ratio of scores in per cent; its n stands beside the score, and in the CSV file."""
+    if value != value:  # NaN is not itself
+        return Entry(text="")
+    images = results.images(column.dataset)
+    return Entry(text=percent(value), estimate=value, seeds=estimate.seeds, scenes=estimate.scenes, images=images)
 
 
 def _legend(entries: dict[str, list[Entry]]) -> list[str]:
@@ -101,14 +151,13 @@ def gain(results: Results) -> Table | None:
         name="gain",
         title="Gain in points of mIoU",
         caption=(
-            f"Paired differences on the same scenes and the same seeds, with the p-value corrected by Holm "
-            f"over the methods of a column. Gap closed: share of the way from {_floor_title(results)} to "
-            f"dense labels, in per cent. {protocol(results, results.columns)}"
+            f"{PAIRED} Gap closed: share of the way from {_floor_title(results)} to dense labels, in per cent. "
+            f"{protocol(results, results.columns)}"
         ),
         heads=("Method",),
-        groups=_groups(results, results.columns, len(heads)),
+        groups=groups(results, results.columns, len(heads)),
         columns=tuple(heads) * len(results.columns),
-        rows=_rows(results, entries),
+        rows=rows_of(results, entries, {}),
         notes=tuple(scene_notes(results, results.columns)),
     )
 
@@ -123,109 +172,56 @@ def _gain_entry(
     if name == reference:
         return Entry(text="")
     if name in tested:
-        number = planned(results, column, name)
-        return estimate_entry(tested[name], planned=number, signed=True)
+        return score_entry(results, column, name, tested[name], signed=True)
     if results.estimate(column, name) is None:
         return missing_entry(results, column, name)
     return Entry(text=NOT_RUN, note=f"no seed finished in common with {results.method_title(reference)}")
 
 
 def _gap_entry(results: Results, column: Column, name: str) -> Entry:
-    floor, ceiling = results.estimate(column, FLOOR), _ceiling(results, column)
+    floor, most = results.estimate(column, FLOOR), ceiling(results, column)
     estimate = results.estimate(column, name)
-    if estimate is None or floor is None or ceiling is None:
+    if estimate is None or floor is None or most is None:
         return Entry(text="")
-    closed = statistics.gap_closed(estimate.value, floor.value, ceiling.value)
+    closed = statistics.gap_closed(estimate.value, floor.value, most.value)
     if closed != closed:
         return Entry(text=NOT_RUN, note="the ceiling is not above the floor")
-    return plain_entry(percent(closed), closed)
+    return _ratio(results, column, estimate, closed)
 
 
-def per_class(results: Results, column: Column) -> Table | None:
-    """IoU of every class that occurs in the split; None if no run of the column is finished."""
-    methods = [name for name in (*results.weak_methods, *results.ceilings) if results.done(column, name)]
-    if not methods:
+def ablations(results: Results) -> Table | None:
+    """Rows of one method with other settings, in the suite's order, and their differences from it; None without any."""
+    bases = _bases(results)
+    if not bases:
         return None
-    scored = {name: statistics.class_estimates(s) for name in methods if (s := results.scores(column, name))}
-    images = results.dataset_runs(column.dataset)[0].images
-    names = results.plan.datasets[column.dataset]["classes"]
-    rows = []
-    for index, name in enumerate(names):
-        if images[index] == 0:
-            continue
-        cells = [estimate_entry(scored[m][index], planned=planned(results, column, m)) for m in methods]
-        few = f"labelled in fewer than {FEW_IMAGES} images of the split" if images[index] < FEW_IMAGES else ""
-        count = plain_entry(str(images[index]), float(images[index]))
-        rows.append(Row(titles=(name,), entries=(count, *cells), note=few))
-    rows.append(_mean_row(results, column, methods))
-    rows.append(_image_mean_row(results, column, methods))
-    gone = [name for name, number in zip(names, images, strict=True) if number == 0]
-    return Table(
-        name=f"per_class-{column.dataset}-{column.labels}",
-        title=f"IoU per class in per cent: {results.title(column)}",
-        caption=protocol(results, [column]),
-        heads=("Class",),
-        groups=(("", len(methods) + 1),),
-        columns=("images", *map(results.method_title, methods)),
-        rows=tuple(rows),
-        notes=(
-            *scene_notes(results, [column]),
-            f"Absent from the split and from every mean: {', '.join(gone) or 'none'}.",
-        ),
-    )
-
-
-def _mean_row(results: Results, column: Column, methods: list[str]) -> Row:
-    found = [(name, results.estimate(column, name)) for name in methods]
-    cells = [estimate_entry(e, planned=planned(results, column, name)) for name, e in found if e is not None]
-    return Row(titles=("mIoU",), entries=(Entry(text=""), *cells), apart=True)
-
-
-def _image_mean_row(results: Results, column: Column, methods: list[str]) -> Row:
-    cells = []
-    for name in methods:
-        runs = results.done(column, name).values()
-        value = sum(run.image_mious[run.predictor] for run in runs) / len(runs)
-        cells.append(plain_entry(percent(value), value, len(runs)))
-    return Row(titles=("mean of images",), entries=(Entry(text=""), *cells))
-
-
-def predictors(results: Results) -> Table | None:
-    """Student against teacher wherever runs scored more than one predictor; None if none did."""
-    rows, names = [], _predictor_names(results)
+    methods = [name for name in results.weak_methods if name not in bases.values()]
+    base = next(iter(dict.fromkeys(bases.values())))
+    entries: dict[str, list[Entry]] = {name: [] for name in results.plan.methods}
     for column in results.columns:
-        for method in results.weak_methods:
-            runs = list(results.done(column, method).values())
-            if not runs or len(runs[0].sums) < 2:
+        tested = results.gains(column, methods, base)
+        for name, cells in entries.items():
+            estimate = results.estimate(column, name)
+            if estimate is None:
+                cells += [missing_entry(results, column, name), Entry(text="")]
                 continue
-            scores = {name: results.scores(column, method, name) for name in runs[0].sums}
-            number = planned(results, column, method)
-            means = {n: statistics.mean_estimate(s) for n, s in scores.items() if s}
-            cells = [
-                estimate_entry(means[n], planned=number, bold=n == runs[0].predictor) if n in means else Entry(text="")
-                for n in names
-            ]
-            first, second = [s for s in scores.values() if s][:2]
-            gap = estimate_entry(statistics.difference(first, second), planned=number, signed=True)
-            titles = (results.title(column), results.method_title(method))
-            rows.append(Row(titles=titles, entries=(*cells, gap)))
-    if not rows:
-        return None
+            cells.append(score_entry(results, column, name, estimate))
+            in_test = name in tested and name not in results.ceilings
+            cells.append(score_entry(results, column, name, tested[name], signed=True) if in_test else Entry(text=""))
+    title = results.method_title(base)
     return Table(
-        name="predictors",
-        title="Mean IoU of every predictor in per cent",
-        caption=(
-            f"Bold: the predictor that the method declares and that all other tables show. Difference: the "
-            f"declared one minus the other, paired. {protocol(results, results.columns)}"
-        ),
-        heads=("Data", "Method"),
-        groups=(("", len(names) + 1),),
-        columns=(*names, "difference"),
-        rows=tuple(rows),
-        notes=tuple(scene_notes(results, results.columns)),
+        name="ablations",
+        title=f"Parts of {title}: mean IoU in per cent",
+        caption=f"Difference: from {title}, in points. {PAIRED} {protocol(results, results.columns)}",
+        heads=("Row",),
+        groups=groups(results, results.columns, 2),
+        columns=("mIoU", f"− {title}") * len(results.columns),
+        rows=rows_of(results, entries, {}),
+        notes=(*scene_notes(results, results.columns), *_legend(entries)),
     )
 
 
-def _predictor_names(results: Results) -> list[str]:
-    runs = [run for dataset in results.plan.datasets for run in results.dataset_runs(dataset)]
-    return list(dict.fromkeys(name for run in runs if len(run.sums) > 1 for name in run.sums))
+def _bases(results: Results) -> dict[str, str]:
+    """The method of every row that is a method with other settings, where the method itself is a row too."""
+    runs = [run for name in results.plan.datasets for run in results.dataset_runs(name)]
+    pairs = [(run.cell.method, run.record.spec.method) for run in runs]
+    return {row: name for row, name in pairs if row != name and name in results.plan.methods}

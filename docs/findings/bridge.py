@@ -16,16 +16,17 @@ import torch
 from lightning_fabric import Fabric
 
 from wsss.benchmark import IGNORE, Dataset, discovery, point_sources
-from wsss.benchmark.evaluate import count
 from wsss.benchmark.geometry.cache import Clouds
 from wsss.benchmark.geometry.samples import sample
+from wsss.benchmark.grid import Column
 from wsss.benchmark.loader import TrainingSet
+from wsss.benchmark.measures import count
 from wsss.benchmark.randomness import stream
 from wsss.benchmark.records import RunFolder
 from wsss.benchmark.runner import build
 from wsss.benchmark.spec import RunSpec, to_plain
 from wsss.benchmark.statistics import iou
-from wsss.benchmark.suites import FULL_MINIATURE, Column
+from wsss.benchmark.suites import FULL_MINIATURE
 from wsss.benchmark.supervision import Supervision
 from wsss.benchmark.trainer import Runtime, train
 from wsss.benchmark.types import Scene, Split
@@ -50,14 +51,15 @@ def held_out(name: str, root: Path) -> Dataset:
 def trained(
     dataset: Dataset, column: Column, method: str, seed: int, config: dict[str, Any], folder: Path
 ) -> tuple[Any, Clouds | None]:
-    """A method trained on the column's scribbles, and the clouds that it learned from."""
+    """A method trained on the column's scribbles, or a ceiling on dense labels, and the clouds that it learned from."""
     cls = discovery.method(method)
+    labels = "full" if cls.supervision == "dense" else "scribbles"
     points = point_sources.resolve(cls.geometry, column.points)
     run = RunSpec(
-        dataset=column.dataset, data="miniature", labels="scribbles", method=method, seed=seed, train=column.train,
+        dataset=column.dataset, data="miniature", labels=labels, method=method, seed=seed, train=column.train,
         network=column.network, config=to_plain(cls.Config(**config)), points=points,
     )  # fmt: skip
-    supervision = Supervision(dataset, "scribbles", seed, WORK / "labels")
+    supervision = Supervision(dataset, labels, seed, WORK / "labels")
     supervision.prepare(1)
     clouds = None
     if points is not None:
