@@ -10,7 +10,7 @@ from wsss.benchmark import measure_statistics, statistics
 from wsss.benchmark.intervals import holm
 from wsss.benchmark.measure_shapes import BINS
 from wsss.benchmark.report.captions import protocol, score_entry
-from wsss.benchmark.report.results import TEACHER, Column, Results
+from wsss.benchmark.report.results import TEACHER, Column, Measured, Results
 from wsss.benchmark.report.table import NOT_RUN, Entry, Row, Table
 
 OLD = "its runs are of a version that did not count it"
@@ -72,20 +72,6 @@ CLAIMS = {
 }
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Measured:
-    """One measure of one method in one column."""
-
-    seeds: list[int]
-    scores: dict[str, statistics.Scores]
-    """By part: a width or a bin of distance."""
-    images: list[int]
-    """That have a say, by part."""
-
-    def of(self, part: str, seeds: list[int]) -> statistics.Scores:
-        return self.scores[part].seeds([self.seeds.index(seed) for seed in seeds])
-
-
 def tables(results: Results) -> list[Table]:
     """A table for every measure that some run has."""
     found = [_table(results, measure, claim) for measure, claim in CLAIMS.items()]
@@ -105,7 +91,7 @@ def _table(results: Results, measure: str, claim: Claim) -> Table | None:
     rows, notes = [], []
     for column in results.columns:
         methods = [name for name in (*results.weak_methods, *results.ceilings) if results.done(column, name)]
-        measured = {name: m for name in methods if (m := _measured(results, column, name, measure)) is not None}
+        measured = {name: m for name in methods if (m := results.measured(column, name, measure)) is not None}
         if methods and not measured:
             old = not any(run.measures for run in results.dataset_runs(column.dataset))
             notes.append(f"{results.title(column)}: left out, {OLD if old else claim.lack}.")
@@ -137,17 +123,7 @@ def _depth_sources(results: Results, dataset: str) -> list[str]:
     return [f"{results.dataset_title(dataset)} {source}" for source in sorted(found)]
 
 
-def _measured(results: Results, column: Column, method: str, measure: str) -> _Measured | None:
-    runs = {seed: run for seed, run in results.done(column, method).items() if measure in run.measures}
-    if not runs:
-        return None
-    sums = [run.measures[measure] for run in runs.values()]
-    scores = measure_statistics.scores(sums, measure, results.weights(len(sums[0])))
-    images = next(iter(runs.values())).measure_images[measure]
-    return _Measured(seeds=list(runs), scores=scores, images=images)
-
-
-def _rows(results: Results, column: Column, measured: dict[str, _Measured], parts: tuple[str, ...]) -> list[Row]:
+def _rows(results: Results, column: Column, measured: dict[str, Measured], parts: tuple[str, ...]) -> list[Row]:
     entries: dict[str, list[Entry]] = {name: [] for name in measured}
     for place, part in enumerate(parts):
         gains = _gains(measured, part)
@@ -168,7 +144,7 @@ def _rows(results: Results, column: Column, measured: dict[str, _Measured], part
     return [Row(titles=titles[name], entries=tuple(cells)) for name, cells in entries.items()]
 
 
-def _gains(measured: dict[str, _Measured], part: str) -> dict[str, statistics.Estimate]:
+def _gains(measured: dict[str, Measured], part: str) -> dict[str, statistics.Estimate]:
     """Paired differences from the mean teacher over the seeds that both have, corrected by Holm over the methods."""
     if TEACHER not in measured:
         return {}

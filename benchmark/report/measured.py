@@ -10,7 +10,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from wsss.benchmark import measure_statistics, statistics
+from wsss.benchmark import statistics
 from wsss.benchmark.intervals import Estimate
 from wsss.benchmark.measure_shapes import RANGES, WIDTHS
 from wsss.benchmark.report.results import Column, Results
@@ -98,9 +98,9 @@ def _by_part(axes: Axes, results: Results, column: Column, measure: str, names: 
     methods = _methods(results, column, measure)
     found: dict[str, list[Estimate]] = {}
     for name in methods:
-        sums = _sums(results, column, name, measure)
-        scores = measure_statistics.scores(sums, measure, results.weights(len(sums[0])))
-        found[name] = [statistics.mean_estimate(score) for score in scores.values()]
+        measured = results.measured(column, name, measure)
+        assert measured is not None
+        found[name] = [statistics.mean_estimate(score) for score in measured.scores.values()]
     kept = [place for place in range(len(names)) if any(not np.isnan(found[name][place].value) for name in methods)]
     palette, shapes = colors(list(results.plan.methods)), markers(list(results.plan.methods))
     for rank, name in enumerate(methods):

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from wsss.benchmark import statistics
+from wsss.benchmark import measure_statistics, statistics
 from wsss.benchmark.errors import BenchmarkError
 from wsss.benchmark.intervals import ALPHA, Estimate, holm
 from wsss.benchmark.records import Cell, RunFolder, read_plan
@@ -25,6 +25,21 @@ class Column:
 
     dataset: str
     labels: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Measured:
+    """One measure beside the mIoU, of one method in one column."""
+
+    seeds: list[int]
+    scores: dict[str, Scores]
+    """By part: a width or a bin of distance."""
+    images: list[int]
+    """That have a say, by part."""
+
+    def of(self, part: str, seeds: list[int]) -> Scores:
+        """The scores of one part for some of the seeds."""
+        return self.scores[part].seeds([self.seeds.index(seed) for seed in seeds])
 
 
 class Results:
@@ -46,6 +61,7 @@ class Results:
         self.skipped: list[Cell] = []
         self._weights: dict[int, np.ndarray] = {}
         self._scores: dict[tuple[str, str, str, str], Scores] = {}
+        self._measured: dict[tuple[str, str, str, str], Measured | None] = {}
         for cell in self.plan.cells:
             self._read(cell)
         for dataset in self.plan.datasets:
@@ -176,6 +192,23 @@ class Results:
             sums = np.stack([run.sums[name] for run in runs])
             self._scores[key] = statistics.resample(sums, self.weights(sums.shape[1]))
         return self._scores[key]
+
+    def measured(self, column: Column, method: str, measure: str) -> Measured | None:
+        """A measure of a method over the seeds that stored it; None if none did."""
+        key = (*self._key(column, method), measure)
+        if key not in self._measured:
+            runs = {seed: run for seed, run in self.done(column, method).items() if measure in run.measures}
+            sums = [run.measures[measure] for run in runs.values()]
+            self._measured[key] = (
+                None
+                if not runs
+                else Measured(
+                    seeds=list(runs),
+                    scores=measure_statistics.scores(sums, measure, self.weights(len(sums[0]))),
+                    images=next(iter(runs.values())).measure_images[measure],
+                )
+            )
+        return self._measured[key]
 
     def estimate(self, column: Column, method: str) -> Estimate | None:
         """The mIoU of a method; None if no run is finished."""
