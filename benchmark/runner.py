@@ -22,7 +22,7 @@ import torch
 from jaxtyping import UInt8
 from lightning_fabric import Fabric
 
-from wsss.benchmark import discovery, planning, showcase
+from wsss.benchmark import discovery, memory, planning, showcase
 from wsss.benchmark.dataset import Dataset
 from wsss.benchmark.errors import BenchmarkError
 from wsss.benchmark.evaluate import evaluate, frames_of
@@ -34,7 +34,7 @@ from wsss.benchmark.provenance import environment, provenance
 from wsss.benchmark.records import Counts, Record, RunFolder, replacing, write_text
 from wsss.benchmark.spec import EvalConfig, RunSpec, from_plain
 from wsss.benchmark.statistics import iou, miou
-from wsss.benchmark.trainer import OnStep, Runtime, peak_memory_mb, train
+from wsss.benchmark.trainer import OnStep, Runtime, train
 from wsss.benchmark.types import Frame
 from wsss.benchmark.workplace import OnProgress, Workplace
 
@@ -60,6 +60,7 @@ def execute(run: Run, results: Path, runtime: Runtime, on_progress: OnProgress, 
         torch.set_num_threads(runtime.threads)
     try:
         fabric = Fabric(accelerator=runtime.device, devices=1, precision=run.spec.train.precision)
+        memory.forget_peak(fabric.device)
         method = build(run.method, run.spec, run.dataset)
         sampling = None if run.spec.points is None else run.spec.points.sampling
         training = TrainingSet(
@@ -173,7 +174,7 @@ def _record(
         scores=scores,
         parameters=sum(p.numel() for p in method.parameters() if p.requires_grad),
         seconds=seconds,
-        peak_memory_mb=peak_memory_mb(device),
+        peak_memory_mb=memory.peak_mb(device),
         provenance=provenance(name, torch.get_num_threads()),
         command=command,
         started=started,

@@ -3,7 +3,6 @@
 import csv
 import io
 import math
-import resource
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -143,13 +142,6 @@ def lr_factor(config: TrainConfig, step: int) -> float:
     if config.schedule == "poly":
         return remaining**config.power
     return 0.01 + 0.99 * 0.5 * (1 - math.cos(math.pi * remaining))
-
-
-def peak_memory_mb(device: torch.device) -> float:
-    """Most memory in use so far: of the GPU if there is one, else of this process."""
-    if device.type == "cuda":
-        return torch.cuda.max_memory_allocated(device) / 2**20
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10
 
 
 def _clip(fabric: Fabric, optimiser: torch.optim.Optimizer, largest: float) -> None:
