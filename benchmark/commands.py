@@ -10,6 +10,7 @@ from rich.table import Table
 from wsss.benchmark import discovery
 from wsss.benchmark.dataset import DatasetMissing
 from wsss.benchmark.options import Place, Selection
+from wsss.benchmark.records import COMMITTED
 from wsss.benchmark.suites import SUITES, suite
 from wsss.benchmark.types import LABEL_KINDS
 from wsss.benchmark.workplace import Workplace
@@ -17,9 +18,6 @@ from wsss.benchmark.workplace import Workplace
 if TYPE_CHECKING:
     from wsss.benchmark.estimate import Cost
     from wsss.benchmark.planning import Run
-
-COMMITTED = Path("results")
-"""Committed results, whose finished runs tell how long one takes."""
 
 
 def show_list(console: Console, labels: bool) -> int:

@@ -12,7 +12,7 @@ measured coverage of this and of what was tried instead.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 
 import numpy as np
@@ -106,6 +106,12 @@ def _p(value: float, low: float, high: float, freedom: float) -> float:
     if value == 0 or half == 0:
         return 1.0 if value == 0 else 0.0
     return float(2 * stdtr(freedom, -abs(value) / half * stdtrit(freedom, (1 + LEVEL) / 2)))
+
+
+def corrected(family: dict[str, Estimate]) -> dict[str, Estimate]:
+    """The comparisons of one family with p-values corrected by ``holm``."""
+    adjusted = holm([one.p for one in family.values()])
+    return {name: replace(one, p=p) for (name, one), p in zip(family.items(), adjusted, strict=True)}
 
 
 def holm(p: Sequence[float]) -> list[float]:

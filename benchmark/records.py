@@ -35,6 +35,8 @@ from wsss.benchmark.measure_shapes import by_predictor
 from wsss.benchmark.spec import PROTOCOL, RunSpec, from_plain, to_plain
 from wsss.benchmark.types import LabelKind
 
+COMMITTED = Path("results")
+"""Committed results, beside which a report sets new ones; their finished runs tell how long one takes."""
 SCHEMA = 1
 """Version of the files' layout."""
 

@@ -17,7 +17,8 @@ from wsss.benchmark.geometry.poses import placed
 from wsss.benchmark.geometry.providers import Measuring
 from wsss.benchmark.geometry.quality import depth_of
 from wsss.benchmark.geometry.sampling import Sampling, draw
-from wsss.benchmark.geometry.sweeps import seen
+from wsss.benchmark.geometry.surfaces import SENSORS
+from wsss.benchmark.geometry.sweeps import depth_image
 from wsss.benchmark.randomness import stream
 from wsss.benchmark.supervision import Supervision
 from wsss.benchmark.types import IGNORE, Camera, PointCloud, Scene
@@ -73,9 +74,9 @@ def look_at(clouds: Clouds, scene: Scene, index: int) -> Look:
     truth, known, against = true_depth.of(dataset), None, None
     if truth is not None:
         known, against = truth(scene.frames[index]), "truth"
-    elif not isinstance(clouds.geometry, Measuring) and dataset.sources & {"lidar", "depth", "stereo"}:
+    elif not isinstance(clouds.geometry, Measuring) and dataset.sources & SENSORS:
         # A sensor is not measured against itself.
-        known, against = _sensed(dataset, scene, index, size), "sensor"
+        known, against = depth_image(dataset, scene, index, dataset.cameras(scene)[index], size), "sensor"
     return Look(
         scene=scene,
         index=index,
@@ -86,17 +87,6 @@ def look_at(clouds: Clouds, scene: Scene, index: int) -> Look:
         known=known,
         against=None if known is None else against,
     )
-
-
-def _sensed(dataset: Dataset, scene: Scene, index: int, size: tuple[int, int]) -> Float[np.ndarray, "h w"] | None:
-    """The range sensor's depth at the pixels that it hit, infinite elsewhere."""
-    sweep, camera = dataset.sweep(scene, index), dataset.cameras(scene)[index]
-    if sweep is None or camera is None:
-        return None
-    found = seen(sweep, camera, size)
-    result = np.full(size, np.inf)
-    np.minimum.at(result, tuple(found.pixel.T), found.depth)
-    return result
 
 
 def arrays_of(clouds: Clouds, supervision: Supervision, look: Look) -> dict[str, np.ndarray]:

@@ -7,12 +7,11 @@ import numpy as np
 from jaxtyping import Float, UInt8
 
 from wsss.benchmark.dataset import Dataset
-from wsss.benchmark.errors import Unsupported
 from wsss.benchmark.geometry.cameras import project
 from wsss.benchmark.geometry.poses import Placement
-from wsss.benchmark.geometry.sweeps import seen
+from wsss.benchmark.geometry.sweeps import depth_image
 from wsss.benchmark.geometry.true_depth import Depth
-from wsss.benchmark.types import IGNORE, Camera, PointCloud, Scene
+from wsss.benchmark.types import IGNORE, PointCloud, Scene
 
 CLOSE = 0.05
 """Relative error within which a point counts as right."""
@@ -85,7 +84,7 @@ def measure(
         if count:
             known = None if truth is None else truth(scene.frames[index])
             if known is None:
-                known = _sensed(dataset, scene, index, cameras[index], size)
+                known = depth_image(dataset, scene, index, cameras[index], (size[0], size[1]))
             pairs.append(_pairs(cloud, index, depth_of(cloud, index, placement, size), known))
     both = np.concatenate(pairs) if pairs else np.zeros((0, 2))
     if len(both) and not cloud.metric:
@@ -130,22 +129,6 @@ def _pairs(
     there = known[row, column]
     use = np.isfinite(there) & (depth > 0)
     return np.stack([depth[use], there[use]], -1)
-
-
-def _sensed(
-    dataset: Dataset, scene: Scene, index: int, camera: Camera | None, size: tuple[int, int]
-) -> Float[np.ndarray, "h w"] | None:
-    """The range sensor's depth at the pixels that it hit, infinite elsewhere."""
-    try:
-        sweep = dataset.sweep(scene, index)
-    except Unsupported:
-        return None
-    if sweep is None or camera is None:
-        return None
-    found = seen(sweep, camera, size)
-    result = np.full(size, np.inf)
-    np.minimum.at(result, tuple(found.pixel.T), found.depth)
-    return result
 
 
 def total(parts: Sequence[Quality]) -> Quality:

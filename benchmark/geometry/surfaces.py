@@ -4,7 +4,7 @@ Both are functions of the dataset, not of a method, so that every method is meas
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Literal
 
@@ -13,10 +13,9 @@ from jaxtyping import Float, Int
 from scipy.ndimage import distance_transform_edt
 
 from wsss.benchmark.dataset import Dataset
-from wsss.benchmark.errors import Unsupported
 from wsss.benchmark.geometry import true_depth
 from wsss.benchmark.geometry.cameras import project, unproject
-from wsss.benchmark.geometry.sweeps import seen
+from wsss.benchmark.geometry.sweeps import depth_image
 from wsss.benchmark.types import Camera, Scene
 
 SENSORS = frozenset({"lidar", "depth", "stereo"})
@@ -67,8 +66,7 @@ class Surfaces:
     def depth(self, scene: Scene, index: int, size: Size) -> Float[np.ndarray, "h w"] | None:
         """Depth along the optical axis, metres, NaN where it is unknown or no surface is; None if nobody knows any.
 
-        A sensor's is sparse: the points of its sweep that the picture shows, by the occlusion test of ``sweeps.py``,
-        the nearest where a pixel has several.
+        A sensor's is sparse, see ``sweeps.depth_image``.
 
         Args:
             scene: Of the frame.
@@ -83,17 +81,7 @@ class Surfaces:
             return None if known is None else np.where(np.isfinite(known), known, np.nan)
         if self.source is None:
             return None
-        try:
-            sweep = self._dataset.sweep(scene, index)
-        except Unsupported:  # this copy lacks the sensor's files
-            return None
-        camera = self._cameras(scene)[index]
-        if sweep is None or camera is None or (sweep.in_world and camera.world_from_camera is None):
-            return None
-        found = seen(sweep, camera if sweep.in_world else replace(camera, world_from_camera=None), size)
-        buffer = np.full(size, np.inf)
-        np.minimum.at(buffer, tuple(found.pixel.T), found.depth)
-        return np.where(np.isfinite(buffer), buffer, np.nan)
+        return depth_image(self._dataset, scene, index, self._cameras(scene)[index], size)
 
     def match(self, scene: Scene, index: int, depth: Float[np.ndarray, "h w"]) -> Match | None:
         """Which pixels of another frame show the same points of surfaces as pixels of known depth of this one.

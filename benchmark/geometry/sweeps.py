@@ -1,13 +1,14 @@
 """Sweeps of a range sensor seen from a camera: which points are not hidden, and several sweeps as one."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
 from jaxtyping import Bool, Float, Int32, UInt8
 
 from wsss.benchmark.dataset import Dataset
+from wsss.benchmark.errors import Unsupported
 from wsss.benchmark.geometry.cameras import Projection, project
 from wsss.benchmark.types import Camera, Scene, Sweep
 
@@ -42,6 +43,37 @@ def seen(sweep: Sweep, camera: Camera, size: tuple[int, int]) -> Seen:
     pixel = np.round(found.pixel[kept]).astype(np.int32)
     shown = visible(found, size)[kept]
     return Seen(point=kept[shown].astype(np.int32), pixel=pixel[shown], depth=found.depth[kept][shown])
+
+
+def depth_image(
+    dataset: Dataset, scene: Scene, index: int, camera: Camera | None, size: tuple[int, int]
+) -> Float[np.ndarray, "h w"] | None:
+    """Depth along the optical axis that the range sensor measured for a frame, the nearest where a pixel has several.
+
+    Args:
+        dataset: Whose.
+        scene: Of the frame.
+        index: Of the frame in it.
+        camera: That took the frame, if anybody knows.
+        size: Rows and columns of the picture.
+
+    Returns:
+        Metres, NaN at pixels without a sample; None where this copy lacks the sensor's files or the camera, or where
+        nobody knows where the camera stands in the sweep's world.
+
+    Raises:
+        DatasetError: A file is damaged.
+    """
+    try:
+        sweep = dataset.sweep(scene, index)
+    except Unsupported:
+        return None
+    if sweep is None or camera is None or (sweep.in_world and camera.world_from_camera is None):
+        return None
+    found = seen(sweep, camera if sweep.in_world else replace(camera, world_from_camera=None), size)
+    nearest = np.full(size, np.inf)
+    np.minimum.at(nearest, tuple(found.pixel.T), found.depth)
+    return np.where(np.isfinite(nearest), nearest, np.nan)
 
 
 def visible(found: Projection, size: tuple[int, int]) -> Bool[np.ndarray, " n"]:

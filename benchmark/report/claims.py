@@ -4,10 +4,10 @@
 agreement of two views. Values and paired differences come from measure_statistics.py, over stored counts alone.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from wsss.benchmark import measure_statistics, statistics
-from wsss.benchmark.intervals import holm
+from wsss.benchmark.intervals import corrected
 from wsss.benchmark.measure_shapes import BINS
 from wsss.benchmark.report.captions import protocol, score_entry
 from wsss.benchmark.report.results import TEACHER, Column, Measured, Results
@@ -90,7 +90,7 @@ def _table(results: Results, measure: str, claim: Claim) -> Table | None:
     parts = measure_statistics.PARTS[measure]
     rows, notes = [], []
     for column in results.columns:
-        methods = [name for name in (*results.weak_methods, *results.ceilings) if results.done(column, name)]
+        methods = results.finished(column)
         measured = {name: m for name in methods if (m := results.measured(column, name, measure)) is not None}
         if methods and not measured:
             old = not any(run.measures for run in results.dataset_runs(column.dataset))
@@ -153,5 +153,4 @@ def _gains(measured: dict[str, Measured], part: str) -> dict[str, statistics.Est
         shared = [seed for seed in one.seeds if seed in teacher.seeds]
         if name != TEACHER and shared:
             found[name] = statistics.difference(one.of(part, shared), teacher.of(part, shared))
-    adjusted = holm([e.p for e in found.values()])
-    return {name: replace(e, p=p) for (name, e), p in zip(found.items(), adjusted, strict=True)}
+    return corrected(found)

@@ -2,18 +2,15 @@
 
 from wsss.benchmark import statistics
 from wsss.benchmark.report.captions import protocol, scene_notes, score_entry
-from wsss.benchmark.report.results import Column, Results
+from wsss.benchmark.report.results import FEW_IMAGES, Column, Results
 from wsss.benchmark.report.table import Entry, Row, Table, percent, plain_entry
-
-FEW_IMAGES = 10
-"""A class labelled in fewer images than this is marked: its IoU rests on a handful of places."""
 
 _NONE = Entry(text="")
 
 
 def per_class(results: Results, column: Column) -> Table | None:
     """IoU of every class that occurs in the split; None if no run of the column is finished."""
-    methods = [name for name in (*results.weak_methods, *results.ceilings) if results.done(column, name)]
+    methods = results.finished(column)
     if not methods:
         return None
     scored = {name: statistics.class_estimates(s) for name in methods if (s := results.scores(column, name))}

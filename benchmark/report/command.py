@@ -4,11 +4,9 @@ from pathlib import Path
 
 from rich.console import Console
 
+from wsss.benchmark.records import COMMITTED
 from wsss.benchmark.report import readme
 from wsss.benchmark.report.build import build, check, summary_text
-
-COMMITTED = Path("results")
-"""Committed results, beside which a report sets new ones."""
 
 
 def make_report(console: Console, name: str, results: Path, only_check: bool) -> int:

@@ -8,7 +8,7 @@ from wsss.benchmark.intervals import ALPHA
 from wsss.benchmark.report import gains, gallery, measured, plots, qualitative
 from wsss.benchmark.report.captions import data_sentence, protocol
 from wsss.benchmark.report.page import Picture
-from wsss.benchmark.report.results import Column, Results
+from wsss.benchmark.report.results import FEW_IMAGES, Column, Results
 from wsss.benchmark.report.style import paper_style, render
 
 INSET = (
@@ -81,7 +81,7 @@ def _planned(results: Results) -> Iterator[Planned]:
     yield "reliability", "Calibration", f"{RELIABILITY} {scored}", measured.reliability(results)
     yield "gallery", "Reconstructed points", f"{GALLERY} {data}", gallery.gallery(results)
     for column in results.columns:
-        text = f"Sorted by the method with dense labels; grey: fewer than {plots.FEW_IMAGES} images."
+        text = f"Sorted by the method with dense labels; grey: fewer than {FEW_IMAGES} images."
         title, figure = f"IoU per class: {results.title(column)}", plots.per_class(results, column)
         yield f"per_class-{_name(column)}", title, f"{text} {protocol(results, [column])}", figure
     for name in results.plan.datasets:

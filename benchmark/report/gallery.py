@@ -56,10 +56,7 @@ def read(results: Results, dataset: str) -> list[Shown]:
     Raises:
         BenchmarkError: A file is damaged, or one of the two that belong together is missing.
     """
-    names = [name for name in results.plan.datasets if name.startswith(f"{dataset}-")]
-    every = sorted((results.folder / "points").glob(f"{dataset}-*.npz"))
-    # Of two names of datasets that fit, the longer one is meant.
-    mine = [path for path in every if not any(path.name.startswith(f"{name}-") for name in names)]
+    mine = results.point_files(dataset, ".npz")
     found = [_read(path, path.stem.removeprefix(f"{dataset}-")) for path in mine]
     return sorted(found, key=lambda one: one.source == SENSOR)
 

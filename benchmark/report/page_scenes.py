@@ -32,17 +32,11 @@ def scenes(results: Results) -> list[dict[str, Any]]:
     Raises:
         BenchmarkError: A file of points is damaged.
     """
-    folder = results.folder / "points"
-    names = sorted(results.plan.datasets, key=len, reverse=True)  # of two that fit, the longer one is meant
-    files: dict[str, list[Path]] = {}
-    for path in sorted(folder.glob("*.npz")):
-        owner = next((name for name in names if path.stem.startswith(f"{name}-")), None)
-        if owner:
-            files.setdefault(owner, []).append(path)
+    files = {name: results.point_files(name, ".npz") for name in results.plan.datasets}
     limit = BUDGET // (POINT * max(1, sum(map(len, files.values()))))
     found = []
     for name, about in results.plan.datasets.items():
-        read = [(path, _read(path)) for path in files.get(name, [])]
+        read = [(path, _read(path)) for path in files[name]]
         # The sensor comes last: the reconstruction is what the page is about.
         clouds = [_cloud(path.stem.removeprefix(f"{name}-"), _facts(path), arrays, limit) for path, arrays in read]
         clouds.sort(key=lambda cloud: cloud["source"].startswith("sensor"))

@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from wsss.benchmark import statistics
 from wsss.benchmark.errors import BenchmarkError
 from wsss.benchmark.intervals import Estimate
-from wsss.benchmark.report.results import Column, Results
+from wsss.benchmark.report.results import FEW_IMAGES, Column, Results
 from wsss.benchmark.report.runs import Run
 from wsss.benchmark.report.style import WIDTH, colors, legend_of_methods, markers, plain_text
 from wsss.benchmark.suites import FLOOR
@@ -22,8 +22,6 @@ NOT_A_CURVE = ("step", "progress", "seconds")
 """Columns of curve.csv that are not drawn."""
 RATE = "lr"
 """The column of the learning rate, which is no loss."""
-FEW_IMAGES = 10
-"""Classes in fewer images than this are greyed."""
 ACROSS = (5, 4, 3)
 """Panels of curves in a line: the number that leaves the fewest places empty, of equal ones the first."""
 MANY_CLASSES = 20
@@ -36,7 +34,7 @@ SMOOTHING = 0.03
 
 def summary(results: Results) -> Figure | None:
     """The mIoU of every method with its interval, one panel per dataset and kind of labels."""
-    columns = [column for column in results.columns if _finished(results, column)]
+    columns = [column for column in results.columns if results.finished(column)]
     if not columns:
         return None
     methods = [*results.weak_methods, *results.ceilings]
@@ -81,13 +79,9 @@ def _dot(axes: Axes, estimate: Estimate, y: float, color: str, marker: str, alph
     axes.plot(100 * estimate.value, y, marker, markersize=3.8, alpha=alpha, **dot)
 
 
-def _finished(results: Results, column: Column) -> list[str]:
-    return [name for name in (*results.weak_methods, *results.ceilings) if results.done(column, name)]
-
-
 def per_class(results: Results, column: Column) -> Figure | None:
     """IoU of every class that occurs, sorted by the ceiling, one marker per method."""
-    methods = _finished(results, column)
+    methods = results.finished(column)
     scored = {name: statistics.class_estimates(s) for name in methods if (s := results.scores(column, name))}
     if not methods:
         return None
@@ -134,7 +128,7 @@ def curves(results: Results, dataset: str) -> Figure | None:
     read = {
         (column, name): [read_curve(run) for run in results.done(column, name).values()]
         for column in columns
-        for name in _finished(results, column)
+        for name in results.finished(column)
     }
     users = Counter(term for found in read.values() for term in {term for curve in found for term in curve})
     # What all methods minimise comes first, what only one does comes last, then their total and the learning rate.

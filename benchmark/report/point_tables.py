@@ -23,7 +23,7 @@ def quality(results: Results) -> Table | None:
     """
     rows = []
     for dataset in results.plan.datasets:
-        for path in sorted((results.folder / "points").glob(f"{dataset}-*.json")):
+        for path in results.point_files(dataset, ".json"):
             rows += _rows(results, dataset, _read(path))
     if not rows:
         return None

@@ -1,20 +1,22 @@
 """A suite's stored results, read once: what is finished, what failed, what cannot exist, and the scores."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from wsss.benchmark import measure_statistics, statistics
 from wsss.benchmark.errors import BenchmarkError
-from wsss.benchmark.intervals import ALPHA, Estimate, holm
+from wsss.benchmark.intervals import ALPHA, Estimate, corrected, holm
 from wsss.benchmark.records import Cell, RunFolder, read_plan
 from wsss.benchmark.report.runs import Failure, Run, read_failure, read_run
 from wsss.benchmark.statistics import Scores
 
 TEACHER = "ema"
 """Name of the second reference: the mean teacher that the 3D methods build on."""
+FEW_IMAGES = 10
+"""A class labelled in fewer images than this is marked: its IoU rests on a handful of places."""
 CEILING = "dense"
 """The supervision that makes a method the ceiling of its dataset, whatever its name."""
 
@@ -154,9 +156,20 @@ class Results:
         """The finished runs behind one entry of a table, by seed in increasing order."""
         return dict(sorted(self.runs.get(self._key(column, method), {}).items()))
 
+    def finished(self, column: Column) -> list[str]:
+        """The methods with a finished run in a column, the ceilings last."""
+        return [name for name in (*self.weak_methods, *self.ceilings) if self.done(column, name)]
+
     def dataset_runs(self, dataset: str) -> list[Run]:
         """All finished runs on a dataset, in the plan's order and then by seed."""
         return [run for key, seeds in self.runs.items() if key[0] == dataset for run in seeds.values()]
+
+    def point_files(self, dataset: str, suffix: str) -> list[Path]:
+        """What runs left of a dataset's points, ``points/<dataset>-<source><suffix>``, by name."""
+        longer = [name for name in self.plan.datasets if name.startswith(f"{dataset}-")]
+        every = sorted((self.folder / "points").glob(f"{dataset}-*{suffix}"))
+        # Of two names of datasets that fit, the longer one is meant.
+        return [path for path in every if not any(path.name.startswith(f"{name}-") for name in longer)]
 
     def images(self, dataset: str) -> int | None:
         """Images that a dataset's runs were scored on; None before the first is finished."""
@@ -245,5 +258,4 @@ class Results:
     def gains(self, column: Column, methods: Sequence[str], reference: str) -> dict[str, Estimate]:
         """Paired differences to a reference, their p-values corrected by Holm over the column's methods."""
         found = {name: e for name in methods if (e := self.compare(column, name, reference)) is not None}
-        adjusted = holm([e.p for e in found.values()])
-        return {name: replace(e, p=p) for (name, e), p in zip(found.items(), adjusted, strict=True)}
+        return corrected(found)
