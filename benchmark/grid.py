@@ -48,7 +48,7 @@ class Suite:
     """Methods that it leaves out, to be short."""
     rows: tuple[Row, ...] = ()
     """In place of a row for every method there is: an ablation."""
-    size: Literal["full", "tiny"] = "full"
+    size: Literal["full", "half", "tiny"] = "full"
     """Of the miniature."""
     grows: bool = False
     """Whether runs of earlier calls stay in the plan: for single runs that a user collects in one table."""

@@ -23,8 +23,8 @@ MINIATURE = "Miniature data: procedural scenes in the datasets' native formats, 
 
 # Of the learning rates 5e-4 and 2e-3 the one with the lower training loss of the ceiling (0.64, 0.50 on Cityscapes).
 # The numbers of steps are what fits: `quick` in twenty minutes on two cores, `miniature` in a night.
-_RATE, _QUICK_STEPS, _MINIATURE_STEPS = 2e-3, 200, 500
-_QUICK_BUDGET, _MINIATURE_BUDGET = 1024, 4096
+_RATE, _QUICK_STEPS, _MINIATURE_STEPS = 2e-3, 120, 400
+_QUICK_BUDGET, _MINIATURE_BUDGET = 1024, 2048
 
 
 def _points(voxel: float, budget: int = 4096) -> PointsConfig:
@@ -66,6 +66,7 @@ QUICK = Suite(
     name="quick",
     title=MINIATURE,
     data="miniature",
+    size="half",
     columns=_miniatures(_QUICK_STEPS, _QUICK_BUDGET),
     seeds=(0,),
     without=("gated_crf", "sasformer"),
@@ -74,6 +75,7 @@ QUICK = Suite(
 FULL_MINIATURE = replace(
     QUICK,
     name="miniature",
+    size="full",
     without=(),
     columns=_miniatures(
         _MINIATURE_STEPS,
@@ -98,7 +100,7 @@ CAMVID = Suite(
     seeds=(0, 1, 2),
 )
 
-_ABLATED = _points(0.3)
+_ABLATED = _points(0.3, _MINIATURE_BUDGET)
 
 
 def _sampled(kind: Literal["uniform", "alone"]) -> PointsConfig:

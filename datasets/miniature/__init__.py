@@ -56,7 +56,7 @@ def build(
     Args:
         folder: Where to put it.
         dataset: One of ``DATASETS``.
-        size: ``full`` for the benchmark, ``tiny`` for tests.
+        size: One of ``SIZES``.
         seed: Of the worlds.
         jobs: Number of processes.
         progress: Called with the number of finished and of all labelled frames.

@@ -12,9 +12,9 @@ from jaxtyping import Float, Shaped
 from wsss.benchmark.errors import DatasetError
 from wsss.benchmark.geometry.true_depth import UNITS, truth_path
 
-SizeName = Literal["full", "tiny"]
-"""``full`` for the benchmark, ``tiny`` for tests."""
-SIZES: tuple[SizeName, ...] = ("full", "tiny")
+SizeName = Literal["full", "half", "tiny"]
+"""``full`` for the grids, ``half`` with fewer scenes of the same kind for the quick one, ``tiny`` for tests."""
+SIZES: tuple[SizeName, ...] = ("full", "half", "tiny")
 
 
 @dataclass(frozen=True)

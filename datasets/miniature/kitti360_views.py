@@ -66,6 +66,7 @@ class Size:
 
 SHAPES: dict[SizeName, Size] = {
     "full": Size(352, 96, 9, 4, 8, (3, 6), 3, 288),
+    "half": Size(352, 96, 8, 3, 8, (3, 6), 3, 288),
     "tiny": Size(176, 48, 2, 2, 3, (1,), 1, 192),
 }
 

@@ -61,7 +61,11 @@ class Size:
         return self.height, self.width
 
 
-SIZES: dict[SizeName, Size] = {"full": Size(160, 120, 60, 12, (2, 9)), "tiny": Size(80, 60, 6, 4, (2,))}
+SIZES: dict[SizeName, Size] = {
+    "full": Size(160, 120, 60, 12, (2, 9)),
+    "half": Size(160, 120, 40, 12, (2, 9)),
+    "tiny": Size(80, 60, 6, 4, (2,)),
+}
 
 
 def _is_test(number: int) -> bool:

@@ -38,6 +38,8 @@ class Size:
 SHAPES: dict[SizeName, Size] = {
     "full": Size(240, 160, 256, {"training": 12, "validation": 6}, 13,
                  {"training": (0, 4, 6, 8, 12), "validation": (0, 2, 4, 6, 8, 10, 12)}),
+    "half": Size(240, 160, 256, {"training": 6, "validation": 6}, 13,
+                 {"training": (0, 4, 6, 8, 12), "validation": (0, 2, 4, 6, 8, 10, 12)}),
     "tiny": Size(120, 80, 128, {"training": 2, "validation": 1}, 5,
                  {"training": (0, 4), "validation": (0, 4)}),
 }  # fmt: skip
