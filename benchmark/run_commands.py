@@ -16,11 +16,11 @@ from wsss.benchmark.console import Display
 from wsss.benchmark.errors import BenchmarkError, UsageError, unknown_name
 from wsss.benchmark.geometry.sampling import Sampling
 from wsss.benchmark.grid import Column, Suite
+from wsss.benchmark.launch import execute_all
 from wsss.benchmark.method import Method
 from wsss.benchmark.options import Execution, Place, Selection
 from wsss.benchmark.planning import Filters, Run
 from wsss.benchmark.records import Record
-from wsss.benchmark.runner import execute_all
 from wsss.benchmark.spec import EvalConfig, NetworkConfig, PointNetworkConfig, PointsConfig, TrainConfig, to_plain
 from wsss.benchmark.suites import SUITES, suite
 from wsss.benchmark.trainer import Runtime

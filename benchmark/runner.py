@@ -1,20 +1,14 @@
-"""One run from beginning to end, and many of them: train, evaluate, keep what the report needs, declare it done.
+"""One run from beginning to end: train, evaluate, keep what the report needs, declare it done.
 
 Whatever is written is written so that a kill at any moment loses nothing and doubles nothing: the next call goes on
 from the last checkpoint, evaluates again, or finds ``run.json`` and returns at once.
 """
 
 import datetime
-import os
-import threading
 import time
 import traceback
-from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from multiprocessing import get_context, parent_process
-from multiprocessing.connection import wait
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
@@ -22,7 +16,7 @@ import torch
 from jaxtyping import UInt8
 from lightning_fabric import Fabric
 
-from wsss.benchmark import discovery, memory, planning, showcase
+from wsss.benchmark import memory, planning, showcase
 from wsss.benchmark.dataset import Dataset
 from wsss.benchmark.errors import BenchmarkError
 from wsss.benchmark.evaluate import evaluate, frames_of
@@ -36,7 +30,7 @@ from wsss.benchmark.spec import EvalConfig, RunSpec, from_plain
 from wsss.benchmark.statistics import iou, miou
 from wsss.benchmark.trainer import OnStep, Runtime, train
 from wsss.benchmark.types import Frame
-from wsss.benchmark.workplace import OnProgress, Workplace
+from wsss.benchmark.workplace import OnProgress
 
 SAMPLES = 3
 """Frames per dataset whose predictions are kept for the qualitative figure, evenly spaced over the split."""
@@ -194,59 +188,3 @@ def _training_news(on_progress: OnProgress, batch: int) -> OnStep:
         on_progress("train", step, steps, speed + "  ".join(f"{name} {value:.3f}" for name, value in losses.items()))
 
     return tell
-
-
-Outcome = Record | BaseException
-
-
-def execute_all(
-    runs: list[Run],
-    workplace: Workplace,
-    runtime: Runtime,
-    on_progress: OnProgress,
-    command_of: Callable[[Run], str],
-) -> Iterator[tuple[Run, Outcome]]:
-    """Execute runs, ``workplace.jobs`` at a time, and yield each with its record or the exception that ended it.
-
-    A failed run does not stop the others; an interrupt does.
-    """
-    if workplace.jobs == 1:
-        for run in runs:
-            try:
-                yield run, execute(run, workplace.results, runtime, _named(run, on_progress), command_of(run))
-            except Exception as error:
-                yield run, error
-        return
-    with ProcessPoolExecutor(workplace.jobs, get_context("spawn"), initializer=_begin_worker) as pool:
-        waiting = {pool.submit(execute, run, workplace.results, runtime, _silent, command_of(run)): run for run in runs}
-        try:
-            for done in as_completed(waiting):
-                error = done.exception()
-                yield waiting[done], done.result() if error is None else error
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
-
-
-def _named(run: Run, on_progress: OnProgress) -> OnProgress:
-    return lambda stage, done, total, note: on_progress(f"{run.name} {stage}", done, total, note)
-
-
-def _begin_worker() -> None:
-    """Make methods out of the tree known, and end this worker when its parent is killed.
-
-    An orphan would train on beside the command that is run next.
-    """
-    discovery.names("methods")
-    parent = parent_process()
-    assert parent is not None
-
-    def watch() -> None:
-        wait([parent.sentinel])
-        os._exit(1)
-
-    threading.Thread(target=watch, daemon=True).start()
-
-
-def _silent(*news: Any) -> None:
-    """Progress inside a worker process is told by its finished runs."""

@@ -255,16 +255,16 @@ def test_a_failed_run_is_told_kept_and_tried_again(wsss, tmp_path, monkeypatch):
 
 
 def test_interrupt_keeps_finished_runs_and_says_so(wsss, tmp_path, monkeypatch):
-    from wsss.benchmark import runner
+    from wsss.benchmark import launch
 
-    real = runner.execute
+    real = launch.execute
 
     def interrupted(run, *rest):
         if run.cell.method == "ema":
             raise KeyboardInterrupt
         return real(run, *rest)
 
-    monkeypatch.setattr(runner, "execute", interrupted)
+    monkeypatch.setattr(launch, "execute", interrupted)
     chosen = ("--labels", "scribbles", "--method", "partial", "--method", "ema", "--method", "full")
     code, text = wsss("run", *SMOKE, *chosen, "--jobs", "1")
     assert code == 130 and "goes on from the last checkpoint" in text
