@@ -68,7 +68,7 @@ def look_at(clouds: Clouds, scene: Scene, index: int) -> Look:
         BenchmarkError: The points were not made.
     """
     dataset, cloud = clouds.dataset, clouds.open(scene)
-    image, own = dataset.image(scene.frames[index]), cloud.view(index)
+    image = dataset.image(scene.frames[index])
     size = (image.shape[0], image.shape[1])
     placement = placed(dataset, scene, around_labels(scene, FRAMES))
     truth, known, against = true_depth.of(dataset), None, None
@@ -83,7 +83,7 @@ def look_at(clouds: Clouds, scene: Scene, index: int) -> Look:
         image=image,
         cloud=cloud,
         camera=placement.cameras[index],
-        depth=depth_of(cloud, index, placement, size) if own.stop > own.start else None,
+        depth=depth_of(cloud, index, placement, size),
         known=known,
         against=None if known is None else against,
     )

@@ -104,11 +104,11 @@ def depth_of(
 ) -> Float[np.ndarray, " m"] | None:
     """Depth along the optical axis of the points that a frame saw.
 
-    None where the frame has no camera, or one that does not show the points at their pixels: the cloud is then in
-    another world, as that of a network which saw the images alone.
+    None where the frame saw no points or has no camera, or one that does not show the points at their pixels: the cloud
+    is then in another world, as that of a network which saw the images alone.
     """
     camera, rows = placement.cameras[frame], cloud.view(frame)
-    if camera is None:
+    if camera is None or rows.start == rows.stop:
         return None
     found = project(cloud.xyz[rows].astype(np.float64) + cloud.origin, camera, size)
     away = np.linalg.norm(found.pixel - cloud.pixel[rows], axis=1)
