@@ -4,6 +4,7 @@ measure_statistics.py; what is counted stands in measures.py.
 Single scale, no flip, the label's native size: logits are upsampled, labels are never touched.
 """
 
+from collections import Counter
 from collections.abc import Callable, Mapping
 
 import numpy as np
@@ -12,7 +13,7 @@ import torch.nn.functional as F
 from jaxtyping import Float, Float32, UInt8
 from torch import Tensor
 
-from wsss.benchmark import measures
+from wsss.benchmark import distributed, measures
 from wsss.benchmark.dataset import Dataset
 from wsss.benchmark.errors import DatasetError
 from wsss.benchmark.geometry.surfaces import Surfaces
@@ -37,6 +38,21 @@ def frames_of(dataset: Dataset, config: EvalConfig) -> list[tuple[Scene, Frame]]
     return frames
 
 
+def rows_of_rank(scenes: list[str], rank: int, ranks: int) -> list[int]:
+    """Which rows of a table a rank fills: whole scenes, since frames are compared with others of theirs.
+
+    Args:
+        scenes: Of every row. The largest scene goes to the rank that has the fewest rows so far, then the next.
+        rank: Whose rows.
+        ranks: How many share them; each row is one rank's.
+    """
+    load, owner = [0] * ranks, {}
+    for scene, number in Counter(scenes).most_common():
+        owner[scene] = load.index(min(load))
+        load[owner[scene]] += number
+    return [row for row, scene in enumerate(scenes) if owner[scene] == rank]
+
+
 @torch.no_grad()
 def evaluate(
     predictors: Mapping[str, Predictor],
@@ -46,7 +62,7 @@ def evaluate(
     keep: set[str],
     on_image: Callable[[int, int], None],
 ) -> tuple[Counts, dict[str, UInt8[np.ndarray, "h w"]]]:
-    """Score every predictor on a split.
+    """Score every predictor on a split. Each rank scores its own scenes, and has the result of all.
 
     Args:
         predictors: Networks in eval mode, by name. The first is the one in the tables, and the only one whose agreement
@@ -55,13 +71,15 @@ def evaluate(
         config: Split, tiles, input scale.
         device: Where the networks are.
         keep: Ids of frames whose predicted train ids (of the first predictor) are returned too.
-        on_image: Told (done, images).
+        on_image: Told (done, images), those of this rank.
     """
     frames, surfaces = frames_of(dataset, config), Surfaces(dataset)
     rows = {name: _Rows(len(frames)) for name in predictors}
     first, looked = next(iter(predictors), ""), _Looked()
     kept: dict[str, UInt8[np.ndarray, "h w"]] = {}
-    for row, (scene, frame) in enumerate(frames):
+    own = rows_of_rank([scene.id for scene, _ in frames], distributed.rank(), distributed.world())
+    for done, row in enumerate(own, 1):
+        scene, frame = frames[row]
         dense = dataset.dense(frame)
         if dense is None:
             raise DatasetError(f"{dataset.title}: frame {frame.id} has no dense labels to be scored against")
@@ -83,7 +101,10 @@ def evaluate(
                 looked.add(other, winners(scores))
             views = measures.views(looked.at[frame], looked.at[other], dense, match.here, match.there)
             rows[first].put(row, {"views": views})
-        on_image(row + 1, len(frames))
+        on_image(done, len(own))
+    kept = {name: image for some in distributed.gathered(kept) for name, image in some.items()}
+    for found in rows.values():
+        found.join(own)
     tables = {name: found.arrays.pop("counts") for name, found in rows.items()}
     found = {name: found.arrays for name, found in rows.items()}
     source = surfaces.source if any("ranges" in arrays for arrays in found.values()) else None
@@ -103,6 +124,14 @@ class _Rows:
             if name not in self.arrays:
                 self.arrays[name] = np.zeros((self.images, *value.shape), value.dtype)
             self.arrays[name][row] = value
+
+    def join(self, own: list[int]) -> None:
+        """Fill in the rows of the other ranks, which are all those that are not ``own``."""
+        for theirs, arrays in distributed.gathered((own, {name: array[own] for name, array in self.arrays.items()})):
+            for name, values in arrays.items():
+                if name not in self.arrays:
+                    self.arrays[name] = np.zeros((self.images, *values.shape[1:]), values.dtype)
+                self.arrays[name][theirs] = values
 
 
 class _Looked:

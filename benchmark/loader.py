@@ -9,6 +9,7 @@ import torch
 from torch.utils.data import DataLoader
 from torch.utils.data import Dataset as TorchDataset
 
+from wsss.benchmark import distributed
 from wsss.benchmark.augment import Augment, Views
 from wsss.benchmark.batch import Batch, Points, Preparation
 from wsss.benchmark.geometry.cache import Clouds
@@ -86,10 +87,17 @@ class TrainingSet(TorchDataset):
 
 
 class Steps:
-    """The keys of every step from ``start`` on: each pass over the frames in an order of its own."""
+    """The keys of every step from ``start`` on: each pass over the frames in an order of its own.
+
+    They are those of this rank's positions, so that the batches of all ranks are the one of a single process.
+
+    Raises:
+        UsageError: The ranks cannot have equally many positions.
+    """
 
     def __init__(self, frames: int, config: TrainConfig, seed: int, start: int) -> None:
         self.frames, self.config, self.seed, self.start = frames, config, seed, start
+        self.positions = distributed.part(config.batch)
 
     def __len__(self) -> int:
         return self.config.steps - self.start
@@ -98,7 +106,7 @@ class Steps:
         orders: dict[int, np.ndarray] = {}
         for step in range(self.start, self.config.steps):
             keys = []
-            for position in range(self.config.batch):
+            for position in self.positions:
                 epoch, place = divmod(step * self.config.batch + position, self.frames)
                 if epoch not in orders:
                     orders = {k: v for k, v in orders.items() if k == epoch - 1}

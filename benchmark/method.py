@@ -65,7 +65,9 @@ class Method(nn.Module, ABC):
     def losses(self, batch: Batch, progress: float) -> Mapping[str, Tensor]:
         """Named, already weighted, scalar terms; their sum is minimised.
 
-        Every term must move a trainable weight. ``progress`` runs from 0 to 1 over training.
+        Every term must move a trainable weight. ``progress`` runs from 0 to 1 over training. On several devices each
+        has its part of the batch: a mean is taken with ``distributed.mean_over``, and whether a term exists must not
+        hang on one part alone (``distributed.anywhere``).
         """
 
     @abstractmethod

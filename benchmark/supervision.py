@@ -21,6 +21,7 @@ from jaxtyping import UInt8
 from wsss.benchmark import labels
 from wsss.benchmark.dataset import Dataset
 from wsss.benchmark.errors import DatasetError, Unsupported
+from wsss.benchmark.orphans import end_with_parent
 from wsss.benchmark.records import replacing, write_text
 from wsss.benchmark.spec import to_plain
 from wsss.benchmark.types import Frame, LabelKind, Split
@@ -92,7 +93,7 @@ class Supervision:
             DatasetError: A label file is missing or damaged.
         """
         if self.ready:
-            return Statistics(**json.loads((self.folder / "labels.json").read_text("utf-8")))
+            return _statistics(self.folder / "labels.json")
         frames = [frame for _, frame in self.dataset.labelled(self.split)]
         if not frames:
             raise DatasetError(f"{self.dataset.title}: no labelled frame in {self.split} under {self.dataset.root}")
@@ -111,7 +112,7 @@ class Supervision:
         if jobs == 1 or len(frames) < 300:  # starting processes costs seconds
             yield from map(self._make, frames)
             return
-        with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool:
+        with ProcessPoolExecutor(jobs, mp_context=get_context("spawn"), initializer=end_with_parent) as pool:
             yield from pool.map(self._make, frames, chunksize=16)
 
     def _make(self, frame: Frame) -> tuple[str, labels.Statistics]:
@@ -144,7 +145,14 @@ class Supervision:
 def stored(cache: Path) -> Iterator[tuple[tuple[str, str], Statistics]]:
     """Every set of labels made so far: (dataset and digest of its split, kind and seed), statistics."""
     for path in sorted(cache.glob("*/*/labels.json")):
-        yield (path.parts[-3], path.parts[-2]), Statistics(**json.loads(path.read_text("utf-8")))
+        yield (path.parts[-3], path.parts[-2]), _statistics(path)
+
+
+def _statistics(path: Path) -> Statistics:
+    try:
+        return Statistics(**json.loads(path.read_text("utf-8")))
+    except (OSError, ValueError, TypeError) as error:
+        raise DatasetError(f"{path} is damaged ({error}); delete {path.parent}, they are made again") from error
 
 
 def _dense(dataset: Dataset, frame: Frame) -> UInt8[np.ndarray, "h w"]:

@@ -13,9 +13,12 @@ import torch
 from lightning_fabric import Fabric
 from torch import Tensor
 
+from wsss.benchmark import distributed
 from wsss.benchmark.errors import BenchmarkError
 from wsss.benchmark.loader import TrainingSet, batches
 from wsss.benchmark.method import Method
+from wsss.benchmark.networks.economy import compiled, recompute
+from wsss.benchmark.networks.shared_norm import share_statistics
 from wsss.benchmark.randomness import seed_of
 from wsss.benchmark.records import RunFolder, replacing, write_text
 from wsss.benchmark.spec import RunSpec, TrainConfig
@@ -40,14 +43,24 @@ class NonFiniteLoss(BenchmarkError):
 
 @dataclass(frozen=True, kw_only=True)
 class Runtime:
-    """How a run is executed. Nothing here changes a score, so nothing here is in the fingerprint."""
+    """How a run is executed. Nothing here changes a score by more than a stated tolerance (docs/decisions), so nothing
+    here is in the fingerprint; a record's provenance tells what changes arithmetic.
+    """
 
     device: str = "auto"
     """cpu, cuda, mps, or auto for the best there is."""
+    devices: int = 1
+    """GPUs, or CPU processes, that share every batch of the run."""
     workers: int = 0
-    """Loader processes beside the training process."""
+    """Loader processes beside each training process."""
     threads: int = 0
-    """CPU threads of this process; 0 leaves torch's choice."""
+    """CPU threads of the run; 0 leaves torch's choice."""
+    compile: bool = False
+    """Train the image networks through torch.compile."""
+    checkpointing: bool = False
+    """Compute activations twice instead of keeping them: less memory, more time."""
+    tensorboard: bool = False
+    """Write the curve and the sample frames for TensorBoard too."""
     checkpoint_seconds: float = 20.0
     """Least time between two checkpoints."""
 
@@ -64,7 +77,7 @@ class _State:
 
     def close(self, step: int, steps: int, lr: float) -> dict[str, float]:
         """Add a row to the curve: the mean of every term since the row before, which is returned too."""
-        means = {name: sum(map(float, values)) / len(values) for name, values in self.losses.items()}
+        means = {name: _mean(values) for name, values in self.losses.items()}
         self.curve.append({"step": step, "progress": step / steps, "lr": lr, **means})
         self.step, self.losses = step, {}
         return means
@@ -82,7 +95,7 @@ def train(
     """Train ``method`` in place, from the folder's checkpoint if there is one.
 
     A run that was interrupted and goes on gives, on a CPU, bitwise the weights of one that was not: every random draw
-    is a function of the seed and the step.
+    is a function of the seed, the step and the rank. Each rank is called alike, and rank 0 alone writes.
 
     Returns:
         Seconds of training in all, and images per second.
@@ -91,6 +104,7 @@ def train(
         NonFiniteLoss: The text names the term and the step.
     """
     config, steps = spec.train, spec.train.steps
+    _prepare(method, runtime, fabric)
     optimiser = _optimiser(method, config)
     bases = [group["lr"] for group in optimiser.param_groups]
     state = _resume(folder, method, optimiser, fabric)
@@ -101,30 +115,54 @@ def train(
     saved = begun = time.monotonic()
     module.train()
     ahead = batches(training, config, spec.seed, state.step, runtime.workers, fabric.device.type == "cuda")
-    for step, batch in enumerate(ahead, state.step):
-        torch.manual_seed(seed_of(spec.seed, "step", step))  # dropout and whatever else a method draws
-        for group, base in zip(optimiser.param_groups, bases, strict=True):
-            group["lr"] = base * lr_factor(config, step)
-        terms = dict(module.losses(batch.to(fabric.device), step / steps))
-        loss = torch.stack([term.float() for term in terms.values()]).sum()
-        _check_finite(loss, terms, step)
-        optimiser.zero_grad()
-        fabric.backward(loss)
-        if config.clip:
-            _clip(fabric, plain, config.clip)
-        optimiser.step()
-        method.after_step(step + 1)
+    with compiled(method, fabric.device, runtime.compile):
+        for step, batch in enumerate(ahead, state.step):
+            _seed_step(spec.seed, step)
+            for group, base in zip(optimiser.param_groups, bases, strict=True):
+                group["lr"] = base * lr_factor(config, step)
+            terms = dict(module.losses(batch.to(fabric.device), step / steps))
+            loss = torch.stack([term.float() for term in terms.values()]).sum()
+            if not bool(torch.isfinite(loss)):
+                _write_curve(folder, state)  # up to here; the last checkpoint's may end long before
+                raise NonFiniteLoss([name for name, term in terms.items() if not bool(torch.isfinite(term))], step)
+            optimiser.zero_grad()
+            fabric.backward(loss)
+            if config.clip:
+                _clip(fabric, plain, config.clip)
+            optimiser.step()
+            method.after_step(step + 1)
 
-        for name, value in {**terms, "total": loss}.items():
-            state.losses.setdefault(name, []).append(value.detach())
-        last = step + 1 == steps
-        if last or (step + 1) % interval == 0:
-            on_step(step + 1, steps, state.close(step + 1, steps, optimiser.param_groups[0]["lr"]))
-            now = time.monotonic()
-            if last or now - saved >= runtime.checkpoint_seconds:
-                state.seconds, begun, saved = state.seconds + now - begun, now, now
-                _save(folder, method, optimiser, state)
+            for name, value in {**terms, "total": loss}.items():
+                state.losses.setdefault(name, []).append(value.detach())
+            last = step + 1 == steps
+            if last or (step + 1) % interval == 0:
+                on_step(step + 1, steps, state.close(step + 1, steps, optimiser.param_groups[0]["lr"]))
+                now = time.monotonic()
+                if last or now - saved >= runtime.checkpoint_seconds:
+                    state.seconds, begun, saved = state.seconds + now - begun, now, now
+                    _save(folder, method, optimiser, state)
     return {"train": state.seconds, "images_per_second": steps * config.batch / max(state.seconds, 1e-9)}
+
+
+def _seed_step(seed: int, step: int) -> None:
+    """Seed dropout and whatever else a method draws; what rank 0 draws is what a single process does."""
+    others = ("rank", distributed.rank()) if distributed.rank() else ()
+    torch.manual_seed(seed_of(seed, "step", step, *others))
+
+
+def _mean(values: list[Tensor]) -> float:
+    """The mean over steps, and over the ranks' shares of each."""
+    if distributed.world() > 1:
+        values = list(distributed.mean_of(torch.stack(values)))
+    return sum(map(float, values)) / len(values)
+
+
+def _prepare(method: Method, runtime: Runtime, fabric: Fabric) -> None:
+    """Change how the networks are computed as the run is executed."""
+    if distributed.world() > 1:
+        share_statistics(method, fabric.device)
+    if runtime.checkpointing:
+        recompute(method)
 
 
 def _optimiser(method: Method, config: TrainConfig) -> torch.optim.AdamW:
@@ -151,21 +189,23 @@ def _clip(fabric: Fabric, optimiser: torch.optim.Optimizer, largest: float) -> N
         torch.nn.utils.clip_grad_norm_(group["params"], largest)
 
 
-def _check_finite(loss: Tensor, terms: Mapping[str, Tensor], step: int) -> None:
-    if bool(torch.isfinite(loss)):
+def _write_curve(folder: RunFolder, state: _State) -> None:
+    """Write the curve as it stands. Rank 0 does it for all."""
+    if distributed.rank():
         return
-    bad = [name for name, value in terms.items() if not bool(torch.isfinite(value))]
-    raise NonFiniteLoss(bad, step)
-
-
-def _save(folder: RunFolder, method: Method, optimiser: Any, state: _State) -> None:
-    """Write curve and checkpoint, the checkpoint last: it alone says how far the run is."""
     columns = sorted({name for row in state.curve for name in row} - {"step", "progress", "lr", "total"})
     text = io.StringIO()
     writer = csv.DictWriter(text, ["step", "progress", "lr", *columns, "total"], restval="", lineterminator="\n")
     writer.writeheader()
     writer.writerows({k: v if k == "step" else f"{v:.6g}" for k, v in row.items()} for row in state.curve)
     write_text(folder.curve, text.getvalue())
+
+
+def _save(folder: RunFolder, method: Method, optimiser: Any, state: _State) -> None:
+    """Write curve and checkpoint, the checkpoint last: it alone says how far the run is. Rank 0 does it for all."""
+    if distributed.rank():
+        return
+    _write_curve(folder, state)
     checkpoint = {
         "method": method.state_dict(),
         "optimiser": optimiser.state_dict(),

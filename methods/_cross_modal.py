@@ -19,6 +19,7 @@ from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
 from wsss.benchmark import IGNORE, Points
+from wsss.benchmark.distributed import mean_over, world
 
 Confidence = Literal["none", "prediction", "reconstruction", "both"]
 Normalisation = Literal["weights", "pairs", "none"]
@@ -130,6 +131,6 @@ def cross_entropy(logits: Float[Tensor, "b c ..."], targets: Targets, normalise:
     each = F.cross_entropy(logits, targets.label, ignore_index=IGNORE, reduction="none")
     total = (each * targets.weight).sum()
     if normalise == "none":
-        return total
+        return total * world()  # what is averaged over ranks here is a sum
     divisor = targets.weight if normalise == "weights" else (targets.label != IGNORE).float()
-    return total / divisor.sum().clamp(min=torch.finfo(torch.float32).tiny)
+    return mean_over(total, divisor.sum(), least=torch.finfo(torch.float32).tiny)

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from wsss.benchmark import IGNORE, Batch, Task, UsageError
+from wsss.benchmark.distributed import mean_over, total_of
 from wsss.benchmark.method import Predictor
 from wsss.methods.partial import Partial, partial_cross_entropy
 
@@ -147,9 +148,14 @@ def consistency(
         each = F.kl_div(logits.float().log_softmax(1), teacher, reduction="none").sum(1)
     if config.per_class:
         each = each / logits.shape[1]
-    weight = confident if config.gate == "pixel" else (confident * valid).sum() / valid.sum().clamp(min=1)
+    weight = confident if config.gate == "pixel" else _share(confident * valid, valid)
     where = valid & (labels == IGNORE)
-    return (each * weight * where).sum() / where.sum().clamp(min=1)
+    return mean_over((each * weight * where).sum(), where.sum())
+
+
+def _share(some: Float[Tensor, "..."], of: Bool[Tensor, "..."]) -> Float[Tensor, ""]:
+    """The share of some in all of the batch."""
+    return total_of(some.sum()) / total_of(of.sum()).clamp(min=1)
 
 
 def momentum_at(config: Config, step: int) -> float:

@@ -18,6 +18,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from wsss.benchmark import IGNORE, Batch, UsageError
+from wsss.benchmark.distributed import divisor
 from wsss.benchmark.networks import Prediction
 from wsss.benchmark.networks.weights import IMAGENET
 from wsss.methods.partial import Partial, partial_cross_entropy
@@ -138,7 +139,7 @@ class _Energy(torch.autograd.Function):
             message[there].addcmul_(kernel, p[here])
             degree[here] += kernel
             degree[there] += kernel
-        count = receives.sum().clamp(min=1)
+        count = divisor(receives.sum())
         ctx.save_for_backward(message / count)
         return (degree - (p * message).sum(1, keepdim=True)).sum() / (2 * count)
 

@@ -9,6 +9,7 @@ from jaxtyping import Float, Int64
 from torch import Tensor
 
 from wsss.benchmark import IGNORE, Batch, Method, Task
+from wsss.benchmark.distributed import mean_over
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,4 +42,4 @@ class Partial(Method):
 def partial_cross_entropy(logits: Float[Tensor, "b c ..."], labels: Int64[Tensor, "b ..."]) -> Float[Tensor, ""]:
     """Mean cross-entropy over the labelled pixels, or points, of the batch; 0, not NaN, where nothing is labelled."""
     total = F.cross_entropy(logits, labels, ignore_index=IGNORE, reduction="sum")
-    return total / (labels != IGNORE).sum().clamp(min=1)
+    return mean_over(total, (labels != IGNORE).sum())

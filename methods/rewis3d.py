@@ -17,6 +17,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from wsss.benchmark import IGNORE, Batch, BenchmarkError, Points, Task, UsageError
+from wsss.benchmark.distributed import anywhere, total_of
 from wsss.methods import _cross_modal, ema
 from wsss.methods._cross_modal import Confidence, Normalisation, Pairs, Targets
 
@@ -125,14 +126,14 @@ class Rewis3d(ema.EMA):
         logits = self.student(batch.strong).logits
         teacher = self.teach(batch.image) if asked else None
         terms = ema.branch(config, logits, teacher if consistent else None, batch.labels, batch.valid)
-        if len(points.xyz) == 0:
+        if not anywhere(len(points.xyz) > 0):
             return terms
 
         pairs = _cross_modal.pairs_of(points, batch.valid)
         point_logits = self.point_student(points.strong, points.rgb, points.image)
         point_teacher = self.teach_points(points) if asked else None
         terms |= self.point_terms(points, pairs, point_logits, point_teacher if consistent else None)
-        if strength and len(pairs) and teacher is not None and point_teacher is not None:
+        if strength and teacher is not None and point_teacher is not None and anywhere(len(pairs) > 0):
             reconstruction = self.reconstruction(points, pairs)
             to_image = self.pixel_targets(batch, points, pairs, reconstruction, point_teacher)
             to_points = self.point_targets(points, pairs, reconstruction, teacher)
@@ -154,7 +155,7 @@ class Rewis3d(ema.EMA):
         valid = points.pixel[:, 0] < 0
         valid[pairs.point] = True
         terms = ema.branch(self.point_config, logits, teacher, labels, valid)
-        if not bool((labels != IGNORE).any()):
+        if not anywhere((labels != IGNORE).any()):
             del terms["supervised"]
         return {f"points_{name}": term for name, term in terms.items()}
 
@@ -192,7 +193,7 @@ class Rewis3d(ema.EMA):
         prediction, label = self.sky_teacher.eval()(batch.image).logits.float().softmax(1).max(1)
         hit = targets.label != IGNORE
         sky = (self.output_of[label] == IGNORE) & batch.valid & ~hit
-        weight = prediction * (hit.sum() / batch.valid.sum())
+        weight = prediction * (total_of(hit.sum()) / total_of(batch.valid.sum()))
         return Targets(torch.where(sky, label, targets.label), torch.where(sky, weight, targets.weight))
 
     @torch.no_grad()
@@ -210,7 +211,7 @@ class Rewis3d(ema.EMA):
 
     def term(self, name: str, weight: float, logits: Tensor, targets: Targets) -> Mapping[str, Tensor]:
         """A cross-modal term by its name; nothing if it is switched off or has no target."""
-        if not weight or not bool((targets.label != IGNORE).any()):
+        if not weight or not anywhere((targets.label != IGNORE).any()):
             return {}
         return {name: weight * _cross_modal.cross_entropy(logits, targets, self.config.normalise)}
 

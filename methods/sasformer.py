@@ -15,6 +15,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from wsss.benchmark import IGNORE, Batch, UsageError
+from wsss.benchmark.distributed import mean_over
 from wsss.benchmark.networks import Attention, Prediction, has_attention
 from wsss.benchmark.spec import NetworkConfig
 from wsss.methods.partial import Partial, partial_cross_entropy
@@ -92,7 +93,7 @@ class SASFormer(Partial):
                 spread = attended(stage.weights.float(), there, share)
                 distance = self.distance(spread.detach() if self.config.detach else spread, here)
                 weights = F.adaptive_avg_pool2d(wanted, stage.queries).flatten(1)
-                total = total + (distance * weights).sum() / weights.sum().clamp(min=EPSILON)
+                total = total + mean_over((distance * weights).sum(), weights.sum(), least=EPSILON)
         return total
 
     def distance(self, spread: Float[Tensor, "b q c"], here: Float[Tensor, "b q c"]) -> Float[Tensor, "b q"]:

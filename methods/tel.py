@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from wsss.benchmark import Batch, Task, UsageError
 from wsss.benchmark.batch import Preparation
+from wsss.benchmark.distributed import mean_over
 from wsss.benchmark.networks import Prediction
 from wsss.methods._tree_filter import tree_filter
 from wsss.methods._tree_preparation import LowTree
@@ -91,7 +92,7 @@ class TEL(Partial):
         if self.config.detach:
             smooth = smooth.detach()
         unlabelled = self.low_tree.unlabelled(batch)
-        return ((probabilities - smooth).abs().sum(1) * unlabelled).sum() / unlabelled.sum().clamp(min=1)
+        return mean_over(((probabilities - smooth).abs().sum(1) * unlabelled).sum(), unlabelled.sum())
 
     def propagate(
         self, x: Float[Tensor, "b c h w"], features: Float[Tensor, "b d h w"] | None, batch: Batch

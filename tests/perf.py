@@ -17,10 +17,10 @@ import cv2
 import numpy as np
 import torch
 from fake_results import write_suite
-from lightning_fabric import Fabric
 from toy import spec
 
 from wsss.benchmark import discovery, labels, statistics
+from wsss.benchmark.devices import fabric_of
 from wsss.benchmark.errors import unknown_name
 from wsss.benchmark.evaluate import evaluate
 from wsss.benchmark.loader import TrainingSet
@@ -108,7 +108,7 @@ def training(steps=20) -> Result:
     image = torch.rand(run.train.batch, 3, *run.train.crop)
     alone = seconds(lambda: [method.train().predict(image).mean().backward() for _ in range(steps)], repeat=2)
     data, folder = TrainingSet(tiny()[1], run.train, run.seed), RunFolder(Path(tempfile.mkdtemp(dir=FOLDER.name)))
-    fabric, runtime = Fabric(accelerator="cpu", devices=1), Runtime(device="cpu")
+    fabric, runtime = fabric_of(Runtime(device="cpu"), "32-true"), Runtime(device="cpu")
     took = seconds(lambda: train(method, data, run, folder, fabric, runtime, lambda *news: None))
     return 1000 * took / steps, f"ms, {1 - alone / took:.0%} outside the network", None
 

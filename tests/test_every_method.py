@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 import torch
-from lightning_fabric import Fabric
 from toy import NETWORK, TRAIN, TRANSFORMER, pixelwise_task, spec, toy
 from toy import batch as toy_batch
 from toy_clouds import Scattered
 
 from wsss.benchmark import IGNORE, discovery
+from wsss.benchmark.devices import fabric_of
 from wsss.benchmark.geometry.cache import Clouds
 from wsss.benchmark.geometry.sampling import Sampling
 from wsss.benchmark.loader import TrainingSet
@@ -194,8 +194,8 @@ def train_on_toy(name, folder, stop_after=None):
         if step == stop_after:
             raise Killed
 
-    fabric = Fabric(accelerator="cpu", devices=1)
     runtime = Runtime(device="cpu", checkpoint_seconds=0.0)
+    fabric = fabric_of(runtime, run.train.precision)
     if clouds is not None:
         clouds.prepare(dataset.scenes("train"))
     training = TrainingSet(supervision, run.train, run.seed, None, clouds, Sampling(budget=300))

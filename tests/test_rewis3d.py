@@ -6,12 +6,12 @@ from itertools import product
 
 import pytest
 import torch
-from lightning_fabric import Fabric
 from toy import NETWORK, TRAIN, Toy, batch, pixelwise_task, spec
 from toy_clouds import Scattered, driven
 from toy_points import pointwise, rows
 
 from wsss.benchmark import IGNORE, Batch, BenchmarkError, Classes, Task, UsageError
+from wsss.benchmark.devices import fabric_of
 from wsss.benchmark.geometry.cache import Clouds
 from wsss.benchmark.geometry.sampling import Sampling
 from wsss.benchmark.loader import TrainingSet, batches
@@ -394,7 +394,7 @@ def test_without_the_bridge_the_image_networks_are_those_of_ema_bitwise(clouds, 
         method = cls(config, task)
         training = TrainingSet(supervision, short.train, 0, clouds=clouds, sampling=Sampling(budget=400))
         folder = tmp_path / f"{cls.__name__}-{getattr(config, 'to_image', 0)}"
-        fabric = Fabric(accelerator="cpu", devices=1)
+        fabric = fabric_of(Runtime(device="cpu"), "32-true")
         train(method, training, short, RunFolder(folder), fabric, Runtime(device="cpu"), lambda *_: None)
         return method
 

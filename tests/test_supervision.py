@@ -69,3 +69,12 @@ def test_void_is_never_labelled(tmp_path):
         void = dataset.dense(frame) == IGNORE
         for kind in ("points", "scribbles", "coarse"):
             assert (dataset.weak(frame, kind, 0)[void] == IGNORE).all()
+
+
+def test_a_damaged_list_of_labels_is_named(tmp_path):
+    dataset = toy(tmp_path)
+    supervision = Supervision(dataset, "scribbles", 0, tmp_path / "labels")
+    supervision.prepare()
+    (supervision.folder / "labels.json").write_text('{"digest": ')
+    with pytest.raises(DatasetError, match=r"labels\.json is damaged .*; delete"):
+        supervision.prepare()

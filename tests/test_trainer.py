@@ -6,12 +6,12 @@ from dataclasses import replace
 
 import pytest
 import torch
-from lightning_fabric import Fabric
 from torch import nn
 from toy import TRAIN, spec, toy
 
 from wsss.benchmark import BenchmarkError
 from wsss.benchmark.dataset import DatasetMissing
+from wsss.benchmark.devices import fabric_of
 from wsss.benchmark.loader import TrainingSet
 from wsss.benchmark.records import RunFolder
 from wsss.benchmark.runner import build
@@ -31,15 +31,15 @@ class Diverging(Partial):
         return {**terms, "wild": terms["supervised"] * (float("nan") if progress >= 0.5 else 1.0)}
 
 
-def run(tmp_path, method=Partial, **changes):
+def run(tmp_path, method=Partial, checkpoint_seconds=0.0, **changes):
     given = spec(**changes)
     dataset = toy(tmp_path)
     supervision = Supervision(dataset, "scribbles", 0, tmp_path / "labels")
     supervision.prepare()
     made = build(method, given, dataset)
     folder = RunFolder(tmp_path / "run")
-    runtime = Runtime(checkpoint_seconds=0.0)
-    fabric = Fabric(accelerator="cpu", devices=1, precision=given.train.precision)
+    runtime = Runtime(device="cpu", checkpoint_seconds=checkpoint_seconds)
+    fabric = fabric_of(runtime, given.train.precision)
     training = TrainingSet(supervision, given.train, given.seed)
     return made, train(made, training, given, folder, fabric, runtime, lambda *news: None)
 
@@ -48,6 +48,14 @@ def test_a_term_that_is_not_finite_is_named_with_its_step_and_the_checkpoint_sta
     with pytest.raises(NonFiniteLoss, match=r"term wild is not finite at step 3: lower --train\.lr"):
         run(tmp_path, Diverging)
     assert torch.load(tmp_path / "run" / "last.pt", weights_only=True)["state"]["step"] == 3
+
+
+def test_a_term_that_is_not_finite_leaves_the_curve_that_led_to_it(tmp_path):
+    with pytest.raises(NonFiniteLoss):
+        run(tmp_path, Diverging, checkpoint_seconds=1000.0)
+    with (tmp_path / "run" / "curve.csv").open() as file:
+        assert [row["step"] for row in csv.DictReader(file)] == ["1", "2", "3"]
+    assert not (tmp_path / "run" / "last.pt").exists()
 
 
 def test_curve_has_a_row_per_interval_and_a_column_per_term(tmp_path):
@@ -100,7 +108,7 @@ def test_groups_of_parameters_are_clipped_apart():
     small, large = (nn.Parameter(torch.zeros(2)) for _ in range(2))
     optimiser = torch.optim.SGD([{"params": [small]}, {"params": [large]}], lr=1.0)
     small.grad, large.grad = torch.tensor([0.3, 0.4]), torch.tensor([300.0, 400.0])
-    _clip(Fabric(accelerator="cpu"), optimiser, 1.0)
+    _clip(fabric_of(Runtime(device="cpu"), "32-true"), optimiser, 1.0)
     assert torch.equal(small.grad, torch.tensor([0.3, 0.4]))
     torch.testing.assert_close(large.grad, torch.tensor([0.6, 0.8]))
 

@@ -42,7 +42,8 @@ class Toy(Dataset):
 
     def _frame(self, name):
         path = self.root / name
-        path.write_bytes(b"x")
+        if not path.is_file():  # another process may be reading its size
+            path.write_bytes(b"x")
         return Frame(id=name, image=path, labelled=True)
 
     def _draw(self, frame):

@@ -118,7 +118,7 @@ class ImageNetwork(nn.Module):
             for module in modules
         ]
         try:
-            prediction = self(image)
+            prediction = self.forward(image)  # not compiled, which would pass over the hooks
         finally:
             for handle in handles:
                 handle.remove()

@@ -1,5 +1,7 @@
 """The layers of the point network: voxels as rows, levels of them as looked up in ``point_level``."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -8,8 +10,10 @@ from jaxtyping import Float, Int64
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
+from wsss.benchmark.distributed import number_of, world
 from wsss.benchmark.networks.point_convolution import SparseConvolution, add_rows
 from wsss.benchmark.networks.point_level import Level, Patches
+from wsss.benchmark.networks.shared_norm import normalise
 
 
 def take_rows(x: Float[Tensor, "n c"], index: Int64[Tensor, " m"]) -> Float[Tensor, "m c"]:
@@ -33,16 +37,34 @@ class _TakeRows(torch.autograd.Function):
 
 
 class VoxelNorm(nn.BatchNorm1d):
-    """Batch normalisation over voxels. One voxel has no variance: it is normalised as in evaluation."""
+    """Batch normalisation over all ranks' voxels. One voxel has no variance: it is normalised as in evaluation."""
+
+    shares_statistics = True
 
     def __init__(self, channels: int, momentum: float) -> None:
         super().__init__(channels, eps=1e-3, momentum=momentum)
+        self.counting = True
+        """Whether this rank's voxels count in the statistics."""
 
     def forward(self, input: Float[Tensor, "n c"]) -> Float[Tensor, "n c"]:
         """Normalise; a single voxel leaves the running statistics alone."""
-        if self.training and len(input) < 2:
+        counted = input if self.counting else input[:0]
+        if self.training and number_of(len(counted)) < 2:
             return F.batch_norm(input, self.running_mean, self.running_var, self.weight, self.bias, eps=self.eps)
-        return super().forward(input)
+        return super().forward(input) if world() == 1 else normalise(self, input, counted)
+
+
+@contextmanager
+def uncounted(network: nn.Module) -> Iterator[None]:
+    """Within it what a network is given has no part in the statistics of its batches."""
+    norms = [one for one in network.modules() if isinstance(one, VoxelNorm)]
+    for norm in norms:
+        norm.counting = False
+    try:
+        yield
+    finally:
+        for norm in norms:
+            norm.counting = True
 
 
 class DropPath(nn.Module):

@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
-from wsss.benchmark.networks.point_layers import take_rows
+from wsss.benchmark.networks.point_layers import take_rows, uncounted
 from wsss.benchmark.networks.point_level import voxelise
 from wsss.benchmark.networks.point_transformer import Architecture, PointTransformer
 from wsss.benchmark.networks.point_weights import load
@@ -90,7 +90,8 @@ class PointNetwork(nn.Module):
         """
         if not len(xyz):
             one = xyz.new_zeros(1, 3)
-            return self(one, one, image.new_zeros(1))[:0]
+            with uncounted(self):  # all layers all the same, because other ranks may have points and wait in them
+                return self(one, one, image.new_zeros(1))[:0]
         voxels = voxelise(xyz, image, self.voxel)
         features = voxels.mean(torch.cat([xyz, rgb], 1))
         logits = self.seg_head(self.backbone(features, voxels.level))

@@ -14,11 +14,11 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from jaxtyping import UInt8
-from lightning_fabric import Fabric
 from matplotlib.figure import Figure
 from torch import Tensor
 
 from wsss.benchmark import IGNORE, Batch, Dataset, Frame, UsageError, discovery
+from wsss.benchmark.devices import fabric_of
 from wsss.benchmark.loader import TrainingSet
 from wsss.benchmark.records import RunFolder
 from wsss.benchmark.report.pictures import overlay_weak, paint
@@ -50,7 +50,7 @@ def trained(dataset: Dataset, steps: int) -> TEL:
             supervision = Supervision(dataset, "scribbles", 0, Path(folder) / "labels")
             supervision.prepare()
             training = TrainingSet(supervision, config, 0, method.preparation())
-            fabric, runtime = Fabric(accelerator="cpu", devices=1), Runtime(device="cpu")
+            fabric, runtime = fabric_of(Runtime(device="cpu"), "32-true"), Runtime(device="cpu")
             train(method, training, spec, RunFolder(Path(folder)), fabric, runtime, lambda *news: None)
     return method.eval()
 

@@ -13,9 +13,9 @@ from typing import Any
 
 import numpy as np
 import torch
-from lightning_fabric import Fabric
 
 from wsss.benchmark import IGNORE, Dataset, discovery, point_sources
+from wsss.benchmark.devices import fabric_of
 from wsss.benchmark.geometry.cache import Clouds
 from wsss.benchmark.geometry.samples import sample
 from wsss.benchmark.grid import Column
@@ -68,7 +68,8 @@ def trained(
         clouds.prepare(scenes, 1)
     made = build(cls, run, dataset)
     data = TrainingSet(supervision, run.train, seed, made.preparation(), clouds, points.sampling if points else None)
-    train(made, data, run, RunFolder(folder), Fabric(accelerator="cpu", devices=1), Runtime(), lambda *news: None)
+    fabric = fabric_of(Runtime(device="cpu"), "32-true")
+    train(made, data, run, RunFolder(folder), fabric, Runtime(), lambda *news: None)
     return made.eval(), clouds
 
 
