@@ -1,14 +1,18 @@
 """What the verbs list and plan do."""
 
+import time
 from collections import Counter
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rich.console import Console
+from rich.console import Console, Group
+from rich.live import Live
 from rich.table import Table
+from rich.text import Text
 
 from wsss.benchmark import discovery
-from wsss.benchmark.dataset import DatasetMissing
+from wsss.benchmark.errors import UsageError
 from wsss.benchmark.options import Place, Selection
 from wsss.benchmark.records import COMMITTED
 from wsss.benchmark.suites import SUITES, suite
@@ -17,7 +21,9 @@ from wsss.benchmark.workplace import Workplace
 
 if TYPE_CHECKING:
     from wsss.benchmark.estimate import Cost
+    from wsss.benchmark.grid import Suite
     from wsss.benchmark.planning import Run
+    from wsss.benchmark.states import State, States
 
 
 def show_list(console: Console, labels: bool) -> int:
@@ -55,26 +61,70 @@ def _show_labels(console: Console) -> int:
 
 def show_plan(console: Console, selection: Selection, place: Place, tflops: float) -> int:
     """Print every run of a suite with its state, what is missing on this disk, and what the runs will cost."""
-    from wsss.benchmark import estimate, missing, planning
+    from wsss.benchmark import estimate, missing
 
-    chosen = suite(selection.suite)
-    filters = planning.filters(chosen, selection)
-    runs = planning.plan(chosen, Workplace(results=place.results, data_root=place.data_root), filters)
+    chosen, meant, states = _planned(selection, place)
     console.print(chosen.title, markup=False)
     table = Table("dataset", "labels", "method", "seed", "state", box=None)
-    states: Counter[str] = Counter()
-    meant = [run for run in runs if filters.match(run.cell)]
-    for run in meant:
-        state = _state(run, place.results)
-        states[state] += 1
+    found = list(states.look())
+    for run, state in found:
         cell = run.cell
-        table.add_row(cell.dataset, cell.labels, cell.method, str(cell.seed), f"{state}  {cell.skip or ''}".strip())
+        table.add_row(cell.dataset, cell.labels, cell.method, str(cell.seed), f"{state.word}  {state.detail}".strip())
     console.print(table)
-    console.print(", ".join(f"{count} {state}" for state, count in sorted(states.items())), highlight=False)
+    console.print(_count(state for _, state in found), highlight=False)
     for sentence in missing.missing(meant):
         console.print(f"missing: {sentence}", markup=False, highlight=False)
     _show_costs(console, estimate.costs(meant, place.results, (place.results, COMMITTED), tflops), tflops)
     return 0
+
+
+def watch_plan(console: Console, selection: Selection, place: Place, every: float) -> int:
+    """Show the runs of a suite that are not done, anew every so many seconds, until nothing is left to run."""
+    from wsss.benchmark.states import OPEN
+
+    if not every > 0:
+        raise UsageError(f"--every must be positive, not {every}")
+    chosen, _, states = _planned(selection, place)
+    try:
+        with Live(console=console, auto_refresh=False) as live:
+            while True:
+                found = list(states.look())
+                live.update(_picture(chosen.title, found, console.height if console.is_terminal else 0), refresh=True)
+                if not any(state.word in OPEN for _, state in found):
+                    return 0
+                time.sleep(every)
+    except KeyboardInterrupt:  # the usual way to stop looking
+        return 0
+
+
+def _planned(selection: Selection, place: Place) -> "tuple[Suite, list[Run], States]":
+    from wsss.benchmark import planning
+    from wsss.benchmark.states import States
+
+    chosen = suite(selection.suite)
+    filters = planning.filters(chosen, selection)
+    runs = planning.plan(chosen, Workplace(results=place.results, data_root=place.data_root), filters)
+    meant = [run for run in runs if filters.match(run.cell)]
+    return chosen, meant, States(meant, place.results)
+
+
+def _picture(title: str, found: "list[tuple[Run, State]]", height: int) -> Group:
+    """The count of all runs and those that are not done, the running ones first, as far as the screen reaches."""
+    from wsss.benchmark.states import OPEN
+
+    order = {word: place for place, word in enumerate(("running", "failed", *OPEN))}
+    shown = sorted((pair for pair in found if pair[1].word in order), key=lambda pair: order[pair[1].word])
+    rows = max(1, height - 5) if height else len(shown)
+    table = Table("run", "state", "", box=None)
+    for run, state in shown[:rows]:
+        table.add_row(Text(run.name), state.word, Text(state.detail, style="dim"))
+    rest = [Text(f"and {len(shown) - rows} more")] if len(shown) > rows else []
+    return Group(Text(f"{title}, {time.strftime('%H:%M:%S')}"), Text(_count(state for _, state in found)), table, *rest)
+
+
+def _count(states: "Iterable[State]") -> str:
+    counts = Counter(state.word for state in states)
+    return ", ".join(f"{count} {word}" for word, count in sorted(counts.items()))
 
 
 def _show_costs(console: Console, costs: "list[Cost]", tflops: float) -> None:
@@ -110,13 +160,3 @@ def _time(seconds: float) -> str:
     if seconds < 5400:
         return f"{seconds / 60:.0f} min"
     return f"{seconds / 3600:.1f} h" if seconds < 36_000 else f"{seconds / 3600:,.0f} h"
-
-
-def _state(run: "Run", results: Path) -> str:
-    """The state of a run in a word or two."""
-    if run.cell.skip:
-        return "n/a"
-    if run.obstacle is not None:
-        return "data missing" if isinstance(run.obstacle, DatasetMissing) else "blocked"
-    folder = run.folder(results)
-    return folder.state if folder else "to run"

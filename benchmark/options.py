@@ -1,6 +1,6 @@
 """The options that several verbs of the command line share."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
@@ -34,12 +34,46 @@ class Place:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Slurm:
+    """What a run gets on a SLURM cluster, with --launcher slurm; the cluster's own defaults where nothing is said."""
+
+    partition: str | None = None
+    """Partition, or several with commas between them."""
+    account: str | None = None
+    """Account that pays."""
+    hours: float = 24.0
+    """Time limit of a run; one that reaches it is requeued and goes on from its last checkpoint."""
+    gpus: int | None = None
+    """GPUs of a run; by default as many as --devices, and none with --device cpu."""
+    cpus: int = 8
+    """Processor cores of a run, for training, loading and scoring."""
+    memory: float | None = None
+    """Main memory of a run in GB."""
+    parallel: int = 256
+    """At most so many runs at a time."""
+    parameter: tyro.conf.UseAppendAction[tuple[str, ...]] = ()
+    """Any other option of sbatch as key=value, such as constraint=a100; may be repeated."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Execution:
-    """How runs are executed; nothing here changes a score."""
+    """How runs are executed; nothing here changes a score beyond the tolerance that docs/decisions states."""
 
     jobs: int = 0
-    """Runs at a time, each in its own process; 0 for as many as a CPU has cores, or one on a GPU."""
+    """Runs at a time, each in its own process; 0 for one on each GPU, or as many as a CPU has cores."""
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
     """Where to train."""
+    devices: int = 1
+    """GPUs, or processes on a CPU, that share every batch of a run."""
     workers: int = 0
-    """Loader processes per run."""
+    """Loader processes per run and device."""
+    compile: bool = False
+    """Train the image networks through torch.compile."""
+    checkpointing: bool = False
+    """Compute activations twice instead of keeping them: less memory, more time."""
+    tensorboard: bool = False
+    """Also write curves and sample predictions for TensorBoard, into each run's folder."""
+    launcher: Literal["local", "slurm"] = "local"
+    """Execute the runs here, or submit them to a SLURM cluster as one array."""
+    slurm: Slurm = field(default_factory=Slurm)
+    """What a run gets there."""

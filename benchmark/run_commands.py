@@ -3,6 +3,7 @@
 import dataclasses
 import os
 import shlex
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
@@ -11,12 +12,13 @@ import torch
 import tyro
 from rich.console import Console
 
-from wsss.benchmark import discovery, planning, point_sources
+from wsss.benchmark import discovery, locks, planning, point_sources, slurm, slurm_queue
 from wsss.benchmark.console import Display
 from wsss.benchmark.errors import BenchmarkError, UsageError, unknown_name
 from wsss.benchmark.geometry.sampling import Sampling
 from wsss.benchmark.grid import Column, Suite
-from wsss.benchmark.launch import execute_all
+from wsss.benchmark.launch import Elsewhere, Outcome, execute_all, gpus_of
+from wsss.benchmark.lock_owner import Owner
 from wsss.benchmark.method import Method
 from wsss.benchmark.options import Execution, Place, Selection
 from wsss.benchmark.planning import Filters, Run
@@ -66,39 +68,127 @@ def _run(
     configs: dict[str, Any],
     place: Place,
     execution: Execution,
-    command_of: Any,
+    command_of: Callable[[Run], str],
 ) -> int:
     """Plan, write the plan down, execute the wanted runs that are not done, and tell how each ended."""
     workplace = Workplace(results=place.results, data_root=place.data_root)
-    with Display(0, console) as display:
-        runs = planning.plan(chosen, workplace, filters, display.stage, configs)
-    planning.write_plan(chosen, runs, filters, workplace.results)
+    if execution.launcher == "slurm":
+        slurm.check()
+    runs = _planned(console, chosen, filters, configs, workplace)
     wanted = [run for run in runs if filters.match(run.cell)]
     for reason in sorted({f"{run.name}: n/a, {run.cell.skip}" for run in wanted if run.cell.skip}):
         console.print(reason, markup=False, highlight=False)
     possible = [run for run in wanted if not run.cell.skip]
     missing = [run for run in possible if not ((folder := run.folder(place.results)) and folder.finished)]
     console.print(f"{chosen.name}: {len(possible) - len(missing)} of {len(possible)} runs are done", highlight=False)
-    jobs = execution.jobs or max(1, min(_most_jobs(execution.device), len(missing)))
-    threads = max(1, (os.cpu_count() or 1) // jobs) if jobs > 1 else 0
-    runtime = Runtime(device=execution.device, workers=execution.workers, threads=threads)
-    failed = 0
-    with Display(len(missing), console) as display:
-        for run, outcome in execute_all(missing, replace(workplace, jobs=jobs), runtime, display.stage, command_of):
-            failed += not isinstance(outcome, Record)
-            display.finished(f"{run.name}: {_outcome(outcome)}")
-    results = "" if place.results == Place().results else f" --results {shlex.quote(str(place.results))}"
-    console.print(f"next: wsss report --suite {chosen.name}{results}", markup=False, highlight=False)
+    jobs = execution.jobs or max(1, min(_most_jobs(execution), len(missing)))
+    runtime = Runtime(
+        device=execution.device, devices=execution.devices, workers=execution.workers, threads=_threads(jobs),
+        compile=execution.compile, checkpointing=execution.checkpointing, tensorboard=execution.tensorboard,
+    )  # fmt: skip
+    if execution.launcher == "slurm":
+        return _submit(console, missing, workplace, runtime, execution, command_of)
+    failed = _execute(console, missing, replace(workplace, jobs=jobs), runtime, command_of)
+    _tell_of_page(console, chosen, place, possible)
     return 1 if failed else 0
 
 
-def _most_jobs(device: str) -> int:
-    """Runs that share a CPU by its cores, which is faster than one run on all of them, or a GPU."""
-    on_cpu = device == "cpu" or (device == "auto" and not torch.accelerator.is_available())
-    return (os.cpu_count() or 1) if on_cpu else 1
+def _planned(
+    console: Console, chosen: Suite, filters: Filters, configs: dict[str, Any], workplace: Workplace
+) -> list[Run]:
+    """The runs of a suite with all that they need made, and the plan written down; one command at a time."""
+    names = [c.dataset for c in chosen.columns if not filters.dataset or c.dataset in filters.dataset]
+
+    def tell(what: str, owner: Owner) -> None:
+        console.print(f"waiting for {owner}, which is at {what}", markup=False, highlight=False)
+
+    with Display(0, console) as display:
+        with workplace.making(chosen, names, lambda name, owner: tell(f"data, labels or points of {name}", owner)):
+            runs = planning.plan(chosen, workplace, filters, display.stage, configs)
+        with locks.in_turn(workplace.results / chosen.name, lambda owner: tell("the plan", owner)):
+            planning.write_plan(chosen, runs, filters, workplace.results)
+    return runs
 
 
-def _outcome(outcome: Record | BaseException) -> str:
+def _execute(
+    console: Console, missing: list[Run], workplace: Workplace, runtime: Runtime, command_of: Callable[[Run], str]
+) -> int:
+    """Execute runs and tell how each ended; the number of those that failed."""
+    failed, elsewhere = 0, []
+    with Display(len(missing), console) as display:
+        for run, outcome in execute_all(missing, workplace, runtime, display.stage, command_of):
+            if isinstance(outcome, Elsewhere) and outcome.owner is not None:
+                elsewhere.append(f"{run.name} by {outcome.owner}")
+                continue
+            failed += isinstance(outcome, BaseException)
+            display.finished(f"{run.name}: {_outcome(outcome)}")
+    if elsewhere:
+        count = "1 run is" if len(elsewhere) == 1 else f"{len(elsewhere)} runs are"
+        console.print(f"{count} executed elsewhere: {', '.join(elsewhere)}", markup=False, highlight=False)
+    return failed
+
+
+def _submit(
+    console: Console, missing: list[Run], workplace: Workplace, runtime: Runtime, execution: Execution,
+    command_of: Callable[[Run], str],
+) -> int:  # fmt: skip
+    """Submit to SLURM what nobody is at, and say where to watch it."""
+    if not missing:
+        return 0
+    suite = workplace.results / missing[0].suite.name
+    failed = 0
+    with locks.in_turn(suite, lambda owner: None):  # two commands must not submit the same
+        queued, fresh = slurm_queue.waiting(suite), []
+        for run in missing:
+            folder = run.folder(workplace.results)
+            if run.obstacle is not None or folder is None:
+                failed += 1
+                console.print(f"{run.name}: FAILED: {run.obstacle}", markup=False, highlight=False)
+                continue
+            owner = locks.owner_of(folder.path)
+            if run.cell.folder not in queued and (owner is None or owner.gone):
+                fresh.append(run)
+        submitted = slurm.submit(fresh, workplace, runtime, execution.slurm, command_of) if fresh else {}
+    others = len(missing) - failed - len(fresh)
+    already = f"; {others} are queued or running already" if others else ""
+    jobs = sorted({job.split("_")[0] for job in submitted.values()})
+    as_job = f" as job {', '.join(jobs)}" if jobs else ""
+    console.print(f"{len(submitted)} runs submitted{as_job}{already}; logs in {suite / 'slurm'}", highlight=False)
+    option = _results_option(workplace.results)
+    console.print(f"next: wsss plan --suite {suite.name}{option} --watch", markup=False, highlight=False)
+    return 1 if failed else 0
+
+
+def _tell_of_page(console: Console, chosen: Suite, place: Place, possible: list[Run]) -> None:
+    """Where the page of a suite is, if it knows of every finished run, or how to make it."""
+    page = place.results / chosen.name / "index.html"
+    done = [folder.path / "run.json" for run in possible if (folder := run.folder(place.results)) and folder.finished]
+    if page.is_file() and all(path.stat().st_mtime <= page.stat().st_mtime for path in done):
+        console.print(f"page: {page}", markup=False, highlight=False)
+    report = f"wsss report --suite {chosen.name}{_results_option(place.results)}"
+    console.print(f"next: {report}  (makes {page})", markup=False, highlight=False)
+
+
+def _results_option(results: Path) -> str:
+    return "" if results == Place().results else f" --results {shlex.quote(str(results))}"
+
+
+def _most_jobs(execution: Execution) -> int:
+    """Runs that share the GPUs, or a CPU by its cores, which is faster than one run on all of them."""
+    on_cpu = execution.device == "cpu" or (execution.device == "auto" and not torch.accelerator.is_available())
+    units = (os.cpu_count() or 1) if on_cpu else len(gpus_of(execution.device))
+    return max(1, units // max(1, execution.devices))
+
+
+def _threads(jobs: int) -> int:
+    """CPU threads of each of several runs; 0 leaves one run torch's choice."""
+    return max(1, (os.cpu_count() or 1) // jobs) if jobs > 1 else 0
+
+
+def _outcome(outcome: Outcome) -> str:
+    if isinstance(outcome, Elsewhere):
+        assert outcome.record is not None
+        return f"{_outcome(outcome.record)}, executed elsewhere"
     if isinstance(outcome, Record):
         scores = ", ".join(f"{name} {value['miou']:.1%}" for name, value in outcome.scores.items())
         seconds = outcome.seconds

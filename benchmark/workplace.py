@@ -1,14 +1,16 @@
 """Where data, made things and results are, and how a dataset is opened there."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from wsss.benchmark import discovery
+from wsss.benchmark import discovery, locks
 from wsss.benchmark.dataset import Dataset
 from wsss.benchmark.errors import UsageError
 from wsss.benchmark.grid import Suite
+from wsss.benchmark.lock_owner import Owner
 from wsss.datasets import miniature
 
 OnProgress = Callable[[str, int, int, str], None]
@@ -31,6 +33,25 @@ class Workplace:
     def makers(self) -> int:
         """Processes that make data and labels, before anything trains."""
         return os.cpu_count() or 1
+
+    @contextmanager
+    def making(self, suite: Suite, names: Iterable[str], tell: Callable[[str, Owner], None]) -> Iterator[None]:
+        """Nobody else makes data, labels or points of these datasets meanwhile.
+
+        Args:
+            suite: Whose data.
+            names: Of the datasets.
+            tell: Told the dataset and who is at it, where somebody must be waited for.
+
+        Raises:
+            BenchmarkError: The folder of made things cannot be written.
+        """
+        kind = suite.data if suite.data == "real" else f"{suite.data}-{suite.size}"
+        with ExitStack() as stack:
+            for name in sorted(set(names)):  # everybody in the same order, or two could wait for each other
+                folder = self.work / "locks" / f"{kind}-{name}"
+                stack.enter_context(locks.in_turn(folder, lambda owner, name=name: tell(name, owner)))
+            yield
 
     def root(self, name: str, suite: Suite) -> Path:
         """Where a suite expects a dataset.

@@ -1,17 +1,26 @@
 """The command line as a user types it, over the smoke suite: help, mistakes, runs, reports, a new method."""
 
 import json
+import os
 import shutil
 import subprocess
 import sys
+import threading
+import time
+from contextlib import ExitStack
 
 import pytest
 from fake_results import write_suite
 
 from wsss import methods
-from wsss.benchmark import discovery
+from wsss.benchmark import discovery, launch, lock_owner, locks, planning
 from wsss.benchmark.cli import COMMANDS, main
+from wsss.benchmark.errors import BenchmarkError
+from wsss.benchmark.planning import Filters
 from wsss.benchmark.records import RunFolder, read_plan
+from wsss.benchmark.suites import suite
+from wsss.benchmark.trainer import Runtime
+from wsss.benchmark.workplace import Workplace
 
 
 @pytest.fixture
@@ -286,6 +295,131 @@ def test_two_jobs_give_what_one_gives(wsss, tmp_path):
     for run in runs:
         one, two = (RunFolder(tmp_path / f"out{jobs}" / run) for jobs in (1, 2))
         assert one.read_record().scores == two.read_record().scores
+
+
+def test_two_commands_side_by_side_share_the_work(desk):
+    chosen = ("--labels", "scribbles", "--method", "partial", "--method", "tel", "--method", "full", "--jobs", "1")
+    script = "import sys; from wsss.benchmark.cli import main; main(sys.argv[1:])"
+    command = [sys.executable, "-c", script, "run", *SMOKE, *chosen]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    both = [subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) for _ in range(2)]
+    printed = [process.communicate()[0] for process in both]
+    assert [process.returncode for process in both] == [0, 0], printed
+    lines = [
+        line for text in printed for line in text.splitlines() if "mIoU" in line and "executed elsewhere" not in line
+    ]
+    assert sorted(line.split()[1] for line in lines) == [
+        "cityscapes/full/full/0:", "cityscapes/scribbles/partial/0:", "cityscapes/scribbles/tel/0:",
+    ], printed  # fmt: skip
+    assert len(list(desk.rglob("run.json"))) == 3
+    assert not list(desk.rglob("lock*.json")) and not list(desk.rglob("failure.json"))
+
+
+PARTIAL = (*SMOKE, "--labels", "scribbles", "--method", "partial")
+
+
+@pytest.fixture
+def unfinished(wsss, desk, monkeypatch):
+    """The folder of a run whose record was put aside, so that it can be put back."""
+    monkeypatch.setattr(locks, "BEAT_SECONDS", 0.1)
+    assert wsss("run", *PARTIAL)[0] == 0
+    (record,) = desk.rglob("run.json")
+    record.rename(desk / "aside.json")
+    return record.parent
+
+
+def test_a_run_that_another_process_holds_is_left_out_and_told(wsss, desk, unfinished):
+    with locks.held(unfinished):
+        code, text = wsss("run", *PARTIAL)
+        owner = f"pid {os.getpid()} on host"
+        assert code == 0 and f"1 run is executed elsewhere: cityscapes/scribbles/partial/0 by {owner}" in text
+        text = wsss("plan", *PARTIAL)[1]
+        assert "1 running" in text and "evaluation," in text
+        (desk / "aside.json").rename(unfinished / "run.json")
+    code, text = wsss("run", *PARTIAL)
+    assert code == 0 and "1 of 1 runs are done" in text and "next: wsss report --suite smoke  (makes" in text
+    assert wsss("report", "--suite", "smoke")[0] == 0
+    assert "page: build/results/smoke/index.html" in wsss("run", *PARTIAL)[1]
+
+
+def test_the_plan_is_watched_until_nothing_is_left(wsss, desk, unfinished):
+    with locks.held(unfinished):
+        timer = threading.Timer(1.0, (desk / "aside.json").rename, [unfinished / "run.json"])
+        timer.start()
+        code, text = wsss("plan", *PARTIAL, "--watch", "--every", "0.2")
+        timer.join()
+    assert code == 0 and "1 done" in text
+    assert wsss("plan", *PARTIAL, "--watch", "--every", "0")[0] == 2
+
+
+def test_a_second_command_waits_while_the_first_makes_data(desk, monkeypatch):
+    monkeypatch.setattr(locks, "BEAT_SECONDS", 0.1)
+    waited = []
+    with ExitStack() as first:
+        first.enter_context(Workplace().making(suite("smoke"), ["nyuv2", "cityscapes"], lambda name, owner: None))
+
+        def tell(name, owner):
+            waited.append((name, owner.pid))
+            first.close()  # the first command is done
+
+        with Workplace().making(suite("smoke"), ["cityscapes", "waymo"], tell):
+            assert {path.parent.name for path in desk.rglob("lock.json")} == {
+                "miniature-tiny-cityscapes", "miniature-tiny-waymo",
+            }  # fmt: skip
+    assert waited == [("cityscapes", os.getpid())]
+    assert not list(desk.rglob("lock.json"))
+
+
+def test_a_run_taken_over_by_another_process_ends_without_a_word_in_its_folder(desk, monkeypatch):
+    monkeypatch.setattr(locks, "BEAT_SECONDS", 0.05)
+    workplace, chosen = Workplace(), Filters(method=("partial",), dataset=("cityscapes",), labels=("scribbles",))
+    planned = planning.plan(suite("smoke"), workplace, chosen, lambda *news: None)
+    (run,) = [run for run in planned if chosen.match(run.cell) and run.cell.labels == "scribbles"]
+    assert run.cell.folder is not None
+    folder = workplace.results / "smoke" / run.cell.folder
+    other = lock_owner.to_bytes(lock_owner.here())
+
+    def usurp(stage, done, total, note):
+        (folder / "lock.json").write_bytes(other)
+        time.sleep(0.2)
+
+    with pytest.raises(BenchmarkError, match="was taken over while this process was suspended"):
+        launch.execute_alone(run, workplace.results, Runtime(device="cpu"), usurp, "")
+    assert (folder / "lock.json").read_bytes() == other, "it released a lock that is not its own"
+    assert not (folder / "failure.json").exists() and not (folder / "run.json").exists()
+
+
+def test_a_killed_worker_costs_its_own_run_alone(wsss, tmp_path, monkeypatch):
+    folder = tmp_path / "mine"
+    folder.mkdir()
+    killer = MY_METHOD.replace(
+        "        return {", "        __import__('os').kill(__import__('os').getpid(), 9)\n        return {"
+    )
+    (folder / "my_killer.py").write_text(killer)
+    monkeypatch.setenv("WSSS_METHODS", str(folder))
+    try:
+        arguments = (
+            "run",
+            *SMOKE,
+            "--labels",
+            "scribbles",
+            "--method",
+            "my_killer",
+            "--method",
+            "partial",
+            "--jobs",
+            "2",
+        )
+        code, text = wsss(*arguments)
+        assert code == 1 and "my_killer/0: FAILED: a process was killed, as one is that is out of memory" in text
+    finally:
+        forget("my_killer")
+
+
+def test_gpus_are_dealt_out_in_turn(monkeypatch):
+    assert launch.gpus_of("cpu") == []
+    assert [launch.share_of(["3", "5"], job, 1) for job in range(3)] == ["3", "5", "3"]
+    assert launch.share_of(["0"], 1, 2) == "0"
 
 
 def test_results_of_another_protocol_are_refused(wsss, tmp_path):
