@@ -31,20 +31,24 @@ def list_(*, labels: bool = False) -> int:
     return commands.show_list(console, labels)
 
 
-def plan(selection: Selection, place: Place, *, tflops: float = 100.0) -> int:
+def plan(selection: Selection, place: Place, *, tflops: float = 100.0, watch: bool = False, every: float = 5.0) -> int:
     """Show the runs of a suite and the state of each, what they lack on this disk, and the hours that they will take.
 
-    A run is done, resumable, failed, to run, or n/a and why. Hours come from finished runs of the same kind; for real
-    data without such they are counted.
+    A run is done, running (and by whom), queued on a cluster, resumable, failed, to run, or n/a and why. Hours come
+    from finished runs of the same kind; for real data without such they are counted.
 
     Args:
         selection: Which runs.
         place: Where things are.
         tflops: What a GPU sustains, in 1e12 operations a second, for hours that are counted. Nothing was measured: the
             default is a tenth of what an H100 reaches on dense bf16 matrices (989).
+        watch: Show instead, again and again, how far the runs are, until nothing is left to run or Ctrl-C.
+        every: Seconds between two looks of --watch.
     """
     from wsss.benchmark import commands
 
+    if watch:
+        return commands.watch_plan(console, selection, place, every)
     return commands.show_plan(console, selection, place, tflops)
 
 
@@ -112,6 +116,8 @@ def points(
     seed: int = 0,
     show: bool = False,
     view: bool = False,
+    rrd: bool = False,
+    predictions: Path | None = None,
     miniature: bool = False,
     data_root: Path | None = None,
     jobs: int = 0,
@@ -127,6 +133,8 @@ def points(
         seed: Of derived weak labels.
         show: Also draw each scene and write its cloud as PLY, below build/shown.
         view: Also open each cloud in a window.
+        rrd: Also write each scene with its cameras and pictures as a recording of rerun, below build/shown.
+        predictions: Folder of a finished run whose predictions the recordings show; only scenes that it kept some of.
         miniature: Mean the embedded miniature, and build it if it is not there.
         data_root: Folder that holds a folder per dataset; WSSS_DATA by default.
         jobs: Processes; one per core by default.
@@ -135,8 +143,9 @@ def points(
 
     where = data_commands.Where(name=dataset, miniature=miniature, data_root=data_root)
     wanted = points_command.Wanted(
-        geometry=geometry, scenes=scene, split=split, labels=labels, seed=seed, show=show, view=view, jobs=jobs
-    )
+        geometry=geometry, scenes=scene, split=split, labels=labels, seed=seed, show=show, view=view, rrd=rrd,
+        predictions=predictions, jobs=jobs,
+    )  # fmt: skip
     return points_command.make_points(console, where, wanted)
 
 
@@ -171,6 +180,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except BrokenPipeError:  # the reader of a pipe, such as head, has gone
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = 0
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename else ""
+        print(f"wsss: {where}{error.strerror or error}; mend that and run the same command again", file=sys.stderr)
+        code = 1
     sys.exit(code)
 
 

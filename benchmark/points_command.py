@@ -4,8 +4,6 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-from jaxtyping import UInt8
 from rich.console import Console
 from rich.table import Table
 
@@ -13,10 +11,11 @@ from wsss.benchmark.console import Display
 from wsss.benchmark.data_commands import Where
 from wsss.benchmark.dataset import Dataset
 from wsss.benchmark.errors import BenchmarkError, UsageError, unknown_name
-from wsss.benchmark.geometry import open3d, providers, quality, true_depth
+from wsss.benchmark.geometry import open3d, providers, quality, rerun_export, true_depth
 from wsss.benchmark.geometry.cache import Clouds, Failure, Result
 from wsss.benchmark.geometry.clouds import FRAMES, around_labels
-from wsss.benchmark.geometry.poses import Placement, placed
+from wsss.benchmark.geometry.poses import placed
+from wsss.benchmark.geometry.rerun_scene import Content, Predictions
 from wsss.benchmark.supervision import Supervision
 from wsss.benchmark.types import PointCloud, Scene, Split, WeakKind
 
@@ -40,6 +39,10 @@ class Wanted:
     """Draw a figure and write a PLY file per scene."""
     view: bool
     """Open a window per scene."""
+    rrd: bool
+    """Write a recording of rerun per scene."""
+    predictions: Path | None
+    """Folder of a finished run whose predictions stand in the recordings."""
     jobs: int
     """Processes; 0 for one per core."""
 
@@ -48,8 +51,15 @@ def make_points(console: Console, where: Where, wanted: Wanted) -> int:
     """Make what is missing, print a summary, and draw what is asked for; an exit code of 1 if a scene failed."""
     provider = providers.load(wanted.geometry)
     (name,) = where.names()
+    if wanted.predictions is not None and not wanted.rrd:
+        raise UsageError("--predictions are shown in recordings alone: name --rrd too")
+    if wanted.rrd:
+        rerun_export.module()  # before anything is made
     dataset = where.open(name, console)
-    scenes = _scenes(dataset, wanted)
+    scenes, predictions = _scenes(dataset, wanted), {}
+    if wanted.predictions is not None:
+        predictions = rerun_export.read_predictions(wanted.predictions, dataset)
+        scenes = _predicted(scenes, predictions, wanted)
     clouds = Clouds(dataset, provider(), FOLDER)
     with Display(0, console) as display:
         tell = lambda done, total: display.stage(f"points {name} {wanted.geometry}", done, total, "")  # noqa: E731
@@ -59,7 +69,7 @@ def make_points(console: Console, where: Where, wanted: Wanted) -> int:
         console.print(f"{scene}: FAILED: {failure.error}", markup=False, highlight=False)
     made = [scene for scene in scenes if scene.id not in failed]
     if made:
-        _summarise(console, dataset, clouds, made, results, wanted)
+        _summarise(console, dataset, clouds, made, results, wanted, predictions)
     console.print(f"{clouds.folder}", markup=False, highlight=False)
     return BenchmarkError.exit_code if failed else 0
 
@@ -80,6 +90,21 @@ def _scenes(dataset: Dataset, wanted: Wanted) -> list[Scene]:
     return chosen
 
 
+def _predicted(scenes: list[Scene], predictions: Predictions, wanted: Wanted) -> list[Scene]:
+    """The scenes that hold a predicted frame.
+
+    Raises:
+        UsageError: None does.
+    """
+    found = [scene for scene in scenes if any(frame.id in predictions for frame in scene.frames)]
+    if not found:
+        raise UsageError(
+            f"{wanted.predictions} has predictions of {', '.join(predictions) or 'no frame'}, none of them in these "
+            f"scenes of {wanted.split}: choose another --split or --scene"
+        )
+    return found
+
+
 def _summarise(
     console: Console,
     dataset: Dataset,
@@ -87,6 +112,7 @@ def _summarise(
     scenes: list[Scene],
     results: list[Result],
     wanted: Wanted,
+    predictions: Predictions,
 ) -> None:
     """Print the quality of all scenes together, and draw them one by one."""
     supervision = None
@@ -99,8 +125,13 @@ def _summarise(
         labels = None if supervision is None else clouds.labels(scene, supervision)
         placement = placed(dataset, scene, around_labels(scene, FRAMES))
         parts.append(quality.measure(dataset, scene, cloud, labels, placement, truth))
-        if wanted.show:
-            _show(console, dataset, scene, cloud, labels, placement, wanted.geometry)
+        if wanted.show or wanted.rrd:
+            content = Content(
+                dataset=dataset, scene=scene, geometry=wanted.geometry, cloud=cloud, placement=placement,
+                frames=around_labels(scene, FRAMES), labels=labels, weak=supervision.read if supervision else None,
+                sensor=_sensed(dataset, scene, wanted.geometry), predictions=predictions,
+            )  # fmt: skip
+            _draw(console, content, wanted)
         if wanted.view:
             open3d.view(cloud, f"{dataset.title} {scene.id}")
     found = quality.total(parts)
@@ -123,33 +154,34 @@ def _summarise(
     console.print(table, highlight=False)
 
 
-def _show(
-    console: Console,
-    dataset: Dataset,
-    scene: Scene,
-    cloud: PointCloud,
-    labels: UInt8[np.ndarray, " n"] | None,
-    placement: Placement,
-    geometry: str,
-) -> None:
-    """Draw the labelled frame with the most points, and write the cloud as PLY."""
+def _draw(console: Console, content: Content, wanted: Wanted) -> None:
+    """Write what is asked for of a scene: a figure and a PLY file, a recording."""
+    stem = SHOWN / f"points-{content.dataset.name}-{content.geometry}-{content.scene.id}"
+    stem.parent.mkdir(parents=True, exist_ok=True)
+    if wanted.show:
+        stem.with_name(stem.name + ".png").write_bytes(_figure(content))
+        open3d.write_ply(stem.with_name(stem.name + ".ply"), content.cloud, content.labels)
+        console.print(f"{stem}.png, .ply", markup=False, highlight=False)
+    if wanted.rrd:
+        rerun_export.write_rrd(stem.with_name(stem.name + ".rrd"), content)
+        console.print(f"{stem}.rrd: look at it with rerun {stem}.rrd", markup=False, highlight=False)
+
+
+def _figure(content: Content) -> bytes:
+    """A PNG of the labelled frame with the most points."""
     from wsss.benchmark.report.cloud import draw
     from wsss.benchmark.report.style import paper_style, render
 
+    dataset, scene, cloud = content.dataset, content.scene, content.cloud
     frames = [index for index, frame in enumerate(scene.frames) if frame.labelled]
     index = max(frames, key=lambda one: cloud.view(one).stop - cloud.view(one).start)
     image = dataset.image(scene.frames[index])
-    depth = quality.depth_of(cloud, index, placement, (image.shape[0], image.shape[1]))
-    stem = SHOWN / f"points-{dataset.name}-{geometry}-{scene.id}"
-    stem.parent.mkdir(parents=True, exist_ok=True)
-    title = f"{dataset.title}  {scene.frames[index].id}  {geometry}"
+    depth = quality.depth_of(cloud, index, content.placement, (image.shape[0], image.shape[1]))
+    title = f"{dataset.title}  {scene.frames[index].id}  {content.geometry}"
     with paper_style():
-        figure = draw(
-            title, image, index, depth, cloud, labels, dataset.classes.colors, _sensed(dataset, scene, geometry)
-        )
-        stem.with_name(stem.name + ".png").write_bytes(render(figure)["png"])
-    open3d.write_ply(stem.with_name(stem.name + ".ply"), cloud, labels)
-    console.print(f"{stem}.png, .ply", markup=False, highlight=False)
+        colors = dataset.classes.colors
+        figure = draw(title, image, index, depth, cloud, content.labels, colors, content.sensor)
+        return render(figure)["png"]
 
 
 def _sensed(dataset: Dataset, scene: Scene, geometry: str) -> PointCloud | None:
