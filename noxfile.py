@@ -136,5 +136,19 @@ def perf(session: nox.Session) -> None:
     run(session, "python", "tests/perf.py", *session.posargs)
 
 
+@nox.session(venv_backend="none", default=False, requires=["environment"])
+def perf_gpu(session: nox.Session) -> None:
+    """Measure every method on a GPU at the paper's sizes; arguments choose methods."""
+    run(session, "python", "tests/perf_gpu.py", *session.posargs)
+
+
+@nox.session(venv_backend="none", default=False, requires=["environment"])
+def chaos(session: nox.Session) -> None:
+    """Kill, fill disks, damage files, and see that nothing is lost; arguments are `--kills`, `--seed`, `--minutes`."""
+    session.env["OMP_NUM_THREADS"] = "1"
+    run(session, "python", "tests/chaos.py", *session.posargs)
+    run(session, "python", "tests/corruption.py", "--number", "500")
+
+
 if __name__ == "__main__":
     nox.main()

@@ -4,6 +4,7 @@ import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from stat import S_ISREG
 from typing import ClassVar
 
 import numpy as np
@@ -11,6 +12,7 @@ from jaxtyping import Int32, UInt8
 
 from wsss.benchmark import labels
 from wsss.benchmark.errors import DatasetError, Unsupported
+from wsss.benchmark.names import is_safe
 from wsss.benchmark.types import Camera, Classes, Frame, Scene, Split, Sweep, WeakKind
 
 
@@ -149,17 +151,26 @@ class Dataset(ABC):
         It is taken once: a dataset that changes on disk must be opened anew.
 
         Raises:
-            DatasetError: One of the files is missing.
+            DatasetError: One of the files is missing, or the id of a frame cannot be a file's name.
         """
         if split in self._digests:
             return self._digests[split]
         sha = hashlib.sha256()
         for scene, frame in self.labelled(split):
-            sizes = []
-            for path in self.files(frame):
-                if not path.is_file():
-                    raise DatasetError(f"{path} is missing; `wsss data {self.name}` shows the tree that is expected")
-                sizes.append(path.stat().st_size)
+            if not is_safe(frame.id):  # labels and samples are written under it
+                raise DatasetError(
+                    f"{frame.image}: {frame.id[:80]!r} cannot be a file's name; rename what it is read from"
+                )
+            sizes = [self._size(path) for path in self.files(frame)]
             sha.update(f"{scene.id}\x1f{frame.id}\x1f{sizes}\n".encode())
         self._digests[split] = sha.hexdigest()[:16]
         return self._digests[split]
+
+    def _size(self, path: Path) -> int:
+        try:
+            found = path.stat()
+        except OSError:
+            found = None
+        if found is None or not S_ISREG(found.st_mode):
+            raise DatasetError(f"{path} is missing; `wsss data {self.name}` shows the tree that is expected")
+        return found.st_size

@@ -14,6 +14,7 @@ from types import ModuleType
 
 from wsss.benchmark.dataset import Dataset
 from wsss.benchmark.errors import UsageError, unknown_name
+from wsss.benchmark.names import is_safe
 
 
 def _package(kind: str) -> ModuleType:
@@ -29,25 +30,34 @@ def _package(kind: str) -> ModuleType:
 
 
 def names(kind: str) -> list[str]:
-    """The modules of ``"methods"`` or ``"datasets"``; a leading underscore marks a helper, a package is not one."""
+    """The modules of ``"methods"`` or ``"datasets"``; a leading underscore marks a helper, a package is not one.
+
+    Raises:
+        UsageError: One has a name that no folder of results can have.
+    """
     found = pkgutil.iter_modules(_package(kind).__path__)
-    return sorted({m.name for m in found if not m.ispkg and not m.name.startswith("_")})
+    names = sorted({m.name for m in found if not m.ispkg and not m.name.startswith("_")})
+    if unsafe := next((name for name in names if not is_safe(name)), None):
+        raise UsageError(f"{kind}: {unsafe[:80]!r} cannot be a name; use letters, digits and underscores")
+    return names
 
 
 def summary(kind: str, name: str) -> str:
-    """First line of a module's docstring, read without importing it; a syntax error is told instead."""
-    path = _source(kind, name)
+    """First line of a module's docstring, read without importing it; what keeps it from being read is told instead."""
     try:
-        return (ast.get_docstring(ast.parse(path.read_text("utf-8"))) or "(no docstring)").splitlines()[0]
+        text = _source(kind, name).read_text("utf-8")
+        return (ast.get_docstring(ast.parse(text)) or "(no docstring)").splitlines()[0]
     except SyntaxError as error:
         return f"(broken: {error.msg}, line {error.lineno})"
+    except (OSError, ValueError, RecursionError, MemoryError) as error:
+        return f"(broken: {error})"
 
 
 def _source(kind: str, name: str) -> Path:
     if name not in names(kind):
         raise unknown_name(kind.removesuffix("s"), name, names(kind))
     folders = map(Path, _package(kind).__path__)
-    return next(path for folder in folders if (path := folder / f"{name}.py").is_file())
+    return next(path for folder in folders if os.path.lexists(path := folder / f"{name}.py"))
 
 
 def load(kind: str, name: str, base: type) -> type:

@@ -16,23 +16,23 @@
 """
 
 import dataclasses
-import errno
+import functools
 import json
-import os
-import tempfile
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+import typing
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import UnionType
 from typing import Any
-from zipfile import BadZipFile
 
 import numpy as np
 from jaxtyping import Int, Num
 
+from wsss.benchmark.atomic import replacing, write_text
 from wsss.benchmark.errors import BenchmarkError
 from wsss.benchmark.measure_shapes import by_predictor
-from wsss.benchmark.spec import PROTOCOL, RunSpec, from_plain, to_plain
+from wsss.benchmark.names import is_safe
+from wsss.benchmark.spec import PROTOCOL, RunSpec, from_plain, hints_of, to_plain
 from wsss.benchmark.types import LabelKind
 
 COMMITTED = Path("results")
@@ -183,7 +183,7 @@ class RunFolder:
             images, scenes = arrays.pop("image_ids").tolist(), arrays.pop("scene_ids").tolist()
             source = arrays.pop("depth_source", None)
             found = by_predictor(arrays, len(images))
-        except (OSError, ValueError, KeyError, EOFError, AttributeError, BadZipFile) as error:
+        except Exception as error:  # a damaged archive raises nearly anything
             raise BenchmarkError(f"{path}: cannot be read ({error}); delete {self.path} and rerun") from error
         return Counts(
             image_ids=images,
@@ -199,7 +199,7 @@ class RunFolder:
         Raises:
             BenchmarkError: The file is damaged, or of another schema or protocol.
         """
-        record = _read(self.path / "run.json", Record)
+        record = _read(self.path / "run.json", Record, f"delete {self.path} and rerun")
         assert isinstance(record, Record)
         return record
 
@@ -215,16 +215,24 @@ def read_plan(suite: Path) -> Plan:
         raise BenchmarkError(
             f"{path} does not exist: nothing was run there yet; start with `wsss run --suite {suite.name}`"
         )
-    plan = _read(path, Plan)
+    plan = _read(path, Plan, "delete it and run the suite again: finished runs are kept")
     assert isinstance(plan, Plan)
+    for name in (*plan.datasets, *plan.methods, *(name for cell in plan.cells for name in _names(cell))):
+        if not is_safe(name):
+            raise BenchmarkError(f"{path}: {name[:80]!r} cannot be a name; delete the file and run the suite again")
     return plan
 
 
-def _read(path: Path, cls: type) -> Any:
+def _names(cell: Cell) -> tuple[str, ...]:
+    """What of a cell becomes part of a path."""
+    return cell.dataset, cell.labels, cell.method, *(cell.folder or "none").split("/")
+
+
+def _read(path: Path, cls: type, remedy: str) -> Any:
     try:
         plain = json.loads(path.read_text("utf-8"))
-    except (OSError, ValueError) as error:
-        raise BenchmarkError(f"{path}: cannot be read ({error}); delete {path.parent} and rerun") from error
+    except (OSError, ValueError, RecursionError) as error:
+        raise BenchmarkError(f"{path}: cannot be read ({error}); {remedy}") from error
     for field, ours in (("schema", SCHEMA), ("protocol", PROTOCOL)):
         if not isinstance(plain, Mapping) or plain.get(field) != ours:
             found = plain.get(field) if isinstance(plain, Mapping) else None
@@ -232,43 +240,35 @@ def _read(path: Path, cls: type) -> Any:
                 f"{path}: {field} {found}, this version reads {ours}. Results of different {field}s never mix: "
                 f"choose another folder with --results, or use the version that wrote it"
             )
-    return from_plain(cls, plain, str(path))
-
-
-@contextmanager
-def replacing(path: Path) -> Iterator[Path]:
-    """A temporary path beside ``path`` that replaces it when the block succeeds and vanishes when it does not.
-
-    Raises:
-        BenchmarkError: The disk is full or the folder cannot be written.
-    """
-    temporary = None
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-        os.close(handle)
-        temporary = Path(name)
-        temporary.chmod(0o644)
-        yield temporary
-        with temporary.open("rb") as file:
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise BenchmarkError(
-                f"no space left while writing {path}; free some and run the same command again"
-            ) from error
-        if error.errno in (errno.EACCES, errno.EROFS, errno.EPERM):
-            raise BenchmarkError(
-                f"{path} cannot be written ({error.strerror}); choose another --results folder"
-            ) from error
-        raise
-    finally:
-        if temporary is not None:
-            temporary.unlink(missing_ok=True)
+        read = from_plain(cls, plain, str(path))
+        _check_kinds(read)
+    except (AttributeError, TypeError, ValueError) as error:  # JSON of another shape
+        raise BenchmarkError(f"{path}: is damaged ({error}); {remedy}") from error
+    return read
 
 
-def write_text(path: Path, text: str) -> None:
-    """Write a text file atomically."""
-    with replacing(path) as temporary:
-        temporary.write_text(text, "utf-8")
+def _check_kinds(value: Any) -> None:
+    """Raise TypeError where a field of a record, or of what it holds, is of another kind than it says."""
+    for name, hint in hints_of(type(value)).items():
+        found = getattr(value, name)
+        parts = [(found, hint)]
+        if isinstance(found, dict) and dict in _kinds(hint):
+            parts += [(each, typing.get_args(hint)[1]) for each in found.values()]
+        for one, kind in parts:
+            if not isinstance(one, _kinds(kind)):
+                raise TypeError(f"{name} holds {type(one).__name__}")
+        for one in found if isinstance(found, tuple) else (found,):
+            if dataclasses.is_dataclass(one):
+                _check_kinds(one)
+
+
+@functools.cache
+def _kinds(hint: Any) -> tuple[type, ...]:
+    """The classes that an annotation allows at its surface."""
+    origin = typing.get_origin(hint)
+    if origin in (typing.Union, UnionType):
+        return tuple(kind for part in typing.get_args(hint) for kind in _kinds(part))
+    if origin is typing.Literal:
+        return (str,)
+    return {Any: (object,), float: (int, float)}.get(hint, (origin or hint,))

@@ -20,20 +20,25 @@ from wsss.benchmark.types import IGNORE
 
 _DEPTHS = {"L": np.uint8, "P": np.uint8, "I;16": np.uint16, "I;16B": np.uint16, "I": np.int32}
 """Pillow's modes with one channel."""
+_FORMATS = ("PNG", "JPEG", "PPM")
+"""Those of the datasets: of some others the decoder starts programs."""
 
 
 @contextmanager
 def _opened(path: Path) -> Iterator[Image.Image]:
     """An image whose pixels are not decoded yet; what goes wrong in the block is told as the file's fault."""
     try:
-        with Image.open(path) as image:
+        with Image.open(path, formats=_FORMATS) as image:
             yield image
     except FileNotFoundError as error:
         raise DatasetError(f"{path} does not exist; its archive is unpacked incompletely: unpack it again") from error
     except UnidentifiedImageError as error:
         raise DatasetError(f"{path} is not an image; download and unpack its archive again") from error
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise DatasetError(f"{path} cannot be decoded ({error}); download and unpack its archive again") from error
+    except DatasetError:
+        raise
+    except Exception as error:  # on damaged bytes Pillow raises nearly anything
+        reason = " ".join(str(error).split())[:200]
+        raise DatasetError(f"{path} cannot be decoded ({reason}); download and unpack its archive again") from error
 
 
 def _decoded(path: Path) -> tuple[Shaped[np.ndarray, "h w *channels"], str]:
@@ -118,7 +123,7 @@ def read_json(path: Path) -> dict[str, Any]:
         values = json.loads(path.read_bytes())
     except FileNotFoundError as error:
         raise DatasetError(f"{path} does not exist; its archive is unpacked incompletely: unpack it again") from error
-    except ValueError as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise DatasetError(f"{path} is not JSON ({error}); download and unpack its archive again") from error
     if not isinstance(values, dict):
         raise DatasetError(f"{path} holds no JSON object; download and unpack its archive again")
@@ -142,12 +147,18 @@ def number(path: Path, values: Any, *fields: str) -> float:
 
 
 def listing(folder: Path) -> list[str]:
-    """Sorted names in a folder, by one directory scan, without hidden ones; none where it is absent or a file."""
+    """Sorted names in a folder, by one directory scan, without hidden ones; none where it is absent or a file.
+
+    Raises:
+        DatasetError: It is there and cannot be listed.
+    """
     try:
         with os.scandir(folder) as entries:
             return sorted(entry.name for entry in entries if not entry.name.startswith("."))
     except (FileNotFoundError, NotADirectoryError):
         return []
+    except OSError as error:
+        raise DatasetError(f"{folder} cannot be listed ({error.strerror}); mend its permissions or its disk") from error
 
 
 def check_pairs(images: Path, annotations: Path, image_ids: Set[str], annotation_ids: Set[str]) -> None:

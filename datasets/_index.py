@@ -1,13 +1,13 @@
 """Indices of datasets too large to list at every start, kept in ``build/index`` and made anew when a file changes."""
 
 import hashlib
-import zipfile
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import numpy as np
 
-from wsss.benchmark.records import replacing
+from wsss.benchmark.atomic import replacing
+from wsss.benchmark.errors import DatasetError
 
 FOLDER = Path("build/index")
 """Below the working folder; safe to delete."""
@@ -23,10 +23,16 @@ def cached(
         sources: The files that the index describes; path, size and time of change identify them.
         make: Builds the columns; numbers or strings, no objects.
         version: Raise it when the columns mean something else.
+
+    Raises:
+        DatasetError: A source is not there, such as a link that leads nowhere.
     """
     sha = hashlib.sha256(f"{version}\n".encode())
     for path in sources:
-        stat = path.stat()
+        try:
+            stat = path.stat()
+        except OSError as error:
+            raise DatasetError(f"{path} cannot be read ({error.strerror}); download it again") from error
         sha.update(f"{path.absolute()}\x1f{stat.st_size}\x1f{stat.st_mtime_ns}\n".encode())
     file = FOLDER / f"{name}-{sha.hexdigest()[:16]}.npz"
     if (stored := _read(file)) is not None:
@@ -44,5 +50,5 @@ def _read(file: Path) -> dict[str, np.ndarray] | None:
     try:
         with file.open("rb") as stream, np.load(stream, allow_pickle=False) as stored:
             return dict(stored)
-    except (EOFError, OSError, ValueError, zipfile.BadZipFile):
+    except Exception:  # a damaged archive raises nearly anything
         return None

@@ -66,6 +66,14 @@ def _is(file: os.DirEntry[str], prefix: str, suffix: str) -> bool:
     return file.name.startswith(prefix) and file.name.endswith(suffix)
 
 
+def _size(file: os.DirEntry[str]) -> int:
+    """Bytes of a file; 0 of what can hold none, such as a folder or a link that leads nowhere."""
+    try:
+        return file.stat().st_size if file.is_file() else 0
+    except OSError:
+        return 0
+
+
 def _usable(
     files: list[os.DirEntry[str]], moments: Float[np.ndarray, " n"], reach: float, least: int
 ) -> tuple[list[tuple[float, str]], list[str]]:
@@ -78,7 +86,7 @@ def _usable(
     good = []
     for place in np.flatnonzero(near).tolist():
         time, file = timed[place]
-        if file.name not in KNOWN_BAD and file.stat().st_size > least:
+        if file.name not in KNOWN_BAD and _size(file) > least:
             good.append((time, file.name[:-4]))
         else:
             bad.append(file.name)

@@ -281,12 +281,13 @@ def _annotated(scene: Scene) -> Frame:
 
 def _seconds(path: str) -> float:
     """The time in a timestamp file, which counts nanoseconds; a split has 89,250, too many for pathlib."""
-    file = os.open(path, os.O_RDONLY)
     try:
-        return int(os.read(file, 64)) * 1e-9
-    except ValueError as error:
+        file = os.open(path, os.O_RDONLY)
+        try:
+            return int(os.read(file, 64)) * 1e-9
+        finally:
+            os.close(file)
+    except (OSError, ValueError) as error:
         raise DatasetError(
             f"{path} must hold one integer of nanoseconds ({error}); unpack timestamp_sequence again"
         ) from error
-    finally:
-        os.close(file)

@@ -6,11 +6,9 @@ A folder's name says all that its content depends on, so that nothing is ever ov
 filled under another name and renamed when it is whole; several processes may fill one cache.
 """
 
-import errno
 import hashlib
 import json
 import shutil
-import tempfile
 import time
 import traceback
 from collections.abc import Callable, Iterator, Sequence
@@ -24,6 +22,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import UInt8
 
+from wsss.benchmark.atomic import FULL, new_folder, tidy, write_text
 from wsss.benchmark.dataset import Dataset
 from wsss.benchmark.errors import BenchmarkError, Unsupported
 from wsss.benchmark.geometry import poses, stored
@@ -31,17 +30,16 @@ from wsss.benchmark.geometry.providers import Geometry, Measuring, Traced, diges
 from wsss.benchmark.geometry.remarks import remarks
 from wsss.benchmark.geometry.scene_contents import contents, file_name
 from wsss.benchmark.geometry.stored import Facts, Manifest, Stored
+from wsss.benchmark.orphans import end_with_parent
 from wsss.benchmark.spec import to_plain
 from wsss.benchmark.supervision import Supervision
 from wsss.benchmark.types import IGNORE, PointCloud, Scene
 
 Progress = Callable[[int, int], None]
 """Told how many scenes are done, and of how many."""
+_MAKING = ".making-"
 KEPT = 128
 """Scenes that stay open; each has eight memory maps."""
-
-ABANDONED = 86_400.0
-"""Seconds after which an unfinished folder counts as left behind."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -110,7 +108,9 @@ class Clouds:
         """
         results = {scene.id: found for scene in scenes if (found := self._found(scene)) is not None}
         missing = [scene for scene in scenes if scene.id not in results]
-        self._tidy()
+        tidy(self.folder, _MAKING)
+        for path in self.folder.glob(f"{stored.REMOVING}*"):
+            shutil.rmtree(path, ignore_errors=True)
         if progress:
             progress(len(results), len(scenes))
         for result in self._make_all(missing, jobs):
@@ -184,12 +184,6 @@ class Clouds:
             self._labels[scene.id, name] = found
         return self._labels[scene.id, name]
 
-    def _tidy(self) -> None:
-        """Remove what processes left that were killed long ago."""
-        for path in [*self.folder.glob(".making-*"), *self.folder.glob(".removing-*")]:
-            if path.stat().st_mtime < time.time() - ABANDONED:
-                shutil.rmtree(path, ignore_errors=True)
-
     def _forget(self, scene: str) -> None:
         self._opened.pop(scene, None)
         self._labels = {key: labels for key, labels in self._labels.items() if key[0] != scene}
@@ -205,7 +199,8 @@ class Clouds:
         if jobs == 1 or len(scenes) < 2:
             yield from map(self._make, scenes)
             return
-        with ProcessPoolExecutor(min(jobs, len(scenes)), mp_context=get_context("spawn")) as pool:
+        workers = min(jobs, len(scenes))
+        with ProcessPoolExecutor(workers, get_context("spawn"), initializer=end_with_parent) as pool:
             waiting = [pool.submit(self._make, scene) for scene in scenes]
             try:
                 yield from (done.result() for done in as_completed(waiting))
@@ -220,27 +215,23 @@ class Clouds:
         """Make one cloud, or the record of its failure, and put it in its place."""
         place, started = self.place(scene), time.monotonic()
         outcome: Manifest | Failure
-        self.folder.mkdir(parents=True, exist_ok=True)
-        temporary = Path(tempfile.mkdtemp(prefix=".making-", dir=self.folder))
-        temporary.chmod(0o755)
         try:
-            try:
-                with remarks() as said:
-                    cloud = self.geometry.points(self.dataset, scene)
-                facts = self._facts(scene, said)
-            except Exception as error:
-                text = str(error) if isinstance(error, BenchmarkError) else f"{type(error).__name__}: {error}"
-                outcome = Failure(kind=type(error).__name__, error=text, traceback=traceback.format_exc())
-                (temporary / "failure.json").write_text(json.dumps(asdict(outcome), indent=1) + "\n", "utf-8")
-            else:
-                outcome = stored.write(temporary, cloud, facts, time.monotonic() - started)
-            stored.install(temporary, place)
+            self.folder.mkdir(parents=True, exist_ok=True)
+            with new_folder(self.folder, _MAKING) as temporary:
+                try:
+                    with remarks() as said:
+                        cloud = self.geometry.points(self.dataset, scene)
+                    facts = self._facts(scene, said)
+                except Exception as error:
+                    text = str(error) if isinstance(error, BenchmarkError) else f"{type(error).__name__}: {error}"
+                    outcome = Failure(kind=type(error).__name__, error=text, traceback=traceback.format_exc())
+                    write_text(temporary / "failure.json", json.dumps(asdict(outcome), indent=1) + "\n")
+                else:
+                    outcome = stored.write(temporary, cloud, facts, time.monotonic() - started)
+                stored.install(temporary, place)
         except OSError as error:
-            if error.errno not in (errno.ENOSPC, errno.EDQUOT):
-                raise
-            raise BenchmarkError(f"no space left while writing {place}; free some and run again") from error
-        finally:
-            shutil.rmtree(temporary, ignore_errors=True)
+            what = "no space left while writing" if error.errno in FULL else f"{error.strerror or error}, writing"
+            raise BenchmarkError(f"{what} {place}; mend that and run the same command again") from error
         return Result(scene=scene.id, made=True, outcome=outcome)
 
     def _facts(self, scene: Scene, said: Sequence[str] = ()) -> Facts:
@@ -270,4 +261,9 @@ def lift(cloud: PointCloud, scene: Scene, supervision: Supervision) -> UInt8[np.
 
 def _read_failure(place: Path) -> Failure | None:
     path = place / "failure.json"
-    return Failure(**json.loads(path.read_text("utf-8"))) if path.is_file() else None
+    if not path.is_file():
+        return None
+    try:
+        return Failure(**json.loads(path.read_text("utf-8")))
+    except (OSError, ValueError, TypeError) as error:
+        raise BenchmarkError(f"{path} is damaged ({error}); delete {place} and run again") from error

@@ -24,7 +24,7 @@ class Contents:
 
 def file_name(name: str) -> str:
     """A name, say of a scene, as the beginning of a file's: any two may come out alike, so a digest has to follow."""
-    return re.sub(r"[^\w.-]+", "_", name)[:80]
+    return re.sub(r"[^\w.-]+", "_", name, flags=re.ASCII)[:80]
 
 
 def contents(dataset: Dataset, scene: Scene, *, measured: bool) -> Contents:

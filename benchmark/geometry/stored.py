@@ -30,6 +30,8 @@ from wsss.benchmark.types import PointCloud
 
 COLUMNS = ("xyz", "rgb", "confidence", "frame", "pixel")
 INDEX = ("blocks", "views")
+REMOVING = ".removing-"
+"""Beginning of the name of a folder that is being removed."""
 _ROWS = 1 << 20
 
 
@@ -126,10 +128,11 @@ def write(folder: Path, cloud: PointCloud, facts: Facts, seconds: float) -> Mani
 
 def read_manifest(folder: Path) -> Manifest | None:
     """The manifest of a folder; None where there is none or it is damaged."""
-    try:
-        return from_plain(Manifest, json.loads((folder / "manifest.json").read_text("utf-8")))
-    except (FileNotFoundError, ValueError, TypeError, BenchmarkError):
-        return None
+    manifest = _read_json(Manifest, folder / "manifest.json")
+    whole = manifest is not None and all(
+        isinstance(kept, dict) and set(kept) == {*COLUMNS, *INDEX} for kept in (manifest.sizes, manifest.checksums)
+    )
+    return manifest if whole else None
 
 
 def fault(folder: Path, checksums: bool = False) -> str | None:
@@ -166,9 +169,13 @@ def read(folder: Path) -> Stored:
     wrong, manifest = fault(folder), read_manifest(folder)
     if wrong or manifest is None:
         raise BenchmarkError(f"{folder} is damaged ({wrong}); `wsss points` makes it again")
-    columns = {name: _map(folder, name) for name in COLUMNS}
+    try:
+        arrays = {name: _map(folder, name) for name in (*COLUMNS, *INDEX)}
+    except (OSError, ValueError, EOFError) as error:  # of its size, and yet no array of numbers
+        raise BenchmarkError(f"{folder} is damaged ({error}); delete it and `wsss points` makes it again") from error
+    columns = {name: arrays.pop(name) for name in COLUMNS}
     cloud = PointCloud(**columns, origin=np.array(manifest.origin), up=np.array(manifest.up), metric=manifest.metric)
-    return Stored(manifest=manifest, cloud=cloud, index=Index(**{name: _map(folder, name) for name in INDEX}))
+    return Stored(manifest=manifest, cloud=cloud, index=Index(**arrays))
 
 
 def write_labels(path: Path, labels: UInt8[np.ndarray, " n"], labelled: int) -> None:
@@ -181,8 +188,8 @@ def write_labels(path: Path, labels: UInt8[np.ndarray, " n"], labelled: int) -> 
 def read_labels(path: Path, points: int) -> UInt8[np.ndarray, " n"] | None:
     """Labels stored before; None where there are none or their number is wrong."""
     try:
-        labels = np.load(path, mmap_mode="r", allow_pickle=False).view(np.ndarray)
-    except (FileNotFoundError, ValueError, EOFError):
+        labels = npy.open_memmap(path, mode="r").view(np.ndarray)
+    except (OSError, ValueError, EOFError):
         return None
     return labels if labels.shape == (points,) and labels.dtype == np.uint8 and _read_label_facts(path) else None
 
@@ -203,22 +210,27 @@ def install(made: Path, place: Path) -> None:
 
 def remove(place: Path) -> None:
     """Remove a folder that others may be looking at: at once, by renaming it."""
-    aside = Path(tempfile.mkdtemp(prefix=".removing-", dir=place.parent))
+    aside = Path(tempfile.mkdtemp(prefix=REMOVING, dir=place.parent))
     with contextlib.suppress(FileNotFoundError):  # somebody else was faster
         place.replace(aside)
     shutil.rmtree(aside, ignore_errors=True)
 
 
 def _read_label_facts(path: Path) -> LabelFacts | None:
+    return _read_json(LabelFacts, path.with_suffix(".json"))
+
+
+def _read_json(cls: Any, path: Path) -> Any:
+    """One of the classes above; None where the file is missing or holds something else."""
     try:
-        return from_plain(LabelFacts, json.loads(path.with_suffix(".json").read_text("utf-8")))
-    except (FileNotFoundError, ValueError, TypeError, BenchmarkError):
+        return from_plain(cls, json.loads(path.read_text("utf-8")))
+    except (OSError, ValueError, TypeError, AttributeError, RecursionError, BenchmarkError):
         return None
 
 
 def _map(folder: Path, name: str) -> Shaped[np.ndarray, "..."]:
     """An array as a memory map, as a plain array: slices of ``np.memmap`` cost ten times as much."""
-    return np.load(folder / f"{name}.npy", mmap_mode="r", allow_pickle=False).view(np.ndarray)
+    return npy.open_memmap(folder / f"{name}.npy", mode="r").view(np.ndarray)  # which reads no pickle
 
 
 def _save(path: Path, dtype: np.dtype, shape: tuple[int, ...], parts: Any) -> str:

@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 from wsss.benchmark.errors import UsageError, unknown_name
+from wsss.benchmark.orphans import end_with_parent
 from wsss.benchmark.records import write_text
 from wsss.datasets.miniature.files import SIZES, SizeName, Unit
 
@@ -89,6 +90,8 @@ def _format(dataset: str) -> Format:
 def _stands(root: Path, wanted: dict[str, Any]) -> bool:
     """Whether a finished miniature of this kind is there; clears one of another kind and marks a new beginning."""
     finished, marker = root / "miniature.json", root / ".miniature"
+    aside = root.with_name(f".{root.name}.removed")  # a kill must not leave half of it without its marker
+    shutil.rmtree(aside, ignore_errors=True)
     if root.is_dir() and any(root.iterdir()):
         if not marker.is_file():
             raise UsageError(f"{root} holds files that are not a miniature; choose another folder")
@@ -98,8 +101,8 @@ def _stands(root: Path, wanted: dict[str, Any]) -> bool:
             found = None
         if found == wanted:
             return finished.is_file()
-        finished.unlink(missing_ok=True)
-        shutil.rmtree(root)
+        root.rename(aside)
+        shutil.rmtree(aside)
     write_text(marker, json.dumps(wanted) + "\n")
     return False
 
@@ -121,7 +124,8 @@ def _write(
             done += part.frames
             progress(done, total)
         return digests
-    with ProcessPoolExecutor(jobs, mp_context=multiprocessing.get_context("spawn")) as pool:
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(jobs, context, initializer=end_with_parent) as pool:
         running = {pool.submit(_part, root, dataset, size, seed, part.name): part for part in parts}
         for future in as_completed(running):
             digests[running[future].name] = future.result()

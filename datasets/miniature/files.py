@@ -1,6 +1,5 @@
 """What the writers of all formats share: sizes, units of work, encoders, atomic writing, and the true depth."""
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -9,6 +8,7 @@ import cv2
 import numpy as np
 from jaxtyping import Float, Shaped
 
+from wsss.benchmark.atomic import replacing
 from wsss.benchmark.errors import DatasetError
 from wsss.benchmark.geometry.true_depth import UNITS, truth_path
 
@@ -27,11 +27,13 @@ class Unit:
 
 
 def write(path: Path, content: bytes) -> None:
-    """Write a file by atomic rename, with its folder."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    temporary.write_bytes(content)
-    temporary.replace(path)
+    """Write a file by atomic rename, with its folder.
+
+    Raises:
+        BenchmarkError: The disk is full, or the folder cannot be written.
+    """
+    with replacing(path, durable=False) as temporary:
+        temporary.write_bytes(content)
 
 
 def png(image: Shaped[np.ndarray, "h w *channels"]) -> bytes:
