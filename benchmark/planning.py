@@ -141,11 +141,16 @@ def plan(
             if make is not None:
                 raise
             datasets[column.dataset] = error
-    planned = []
+    planned: list[Run] = []
+    told: dict[tuple[str, str, int], tuple[Supervision, Statistics]] = {}
+    adapters = {column.dataset: discovery.dataset(column.dataset) for column in suite.columns}
     for run in runs:
         cell = run.cell
+        if reason := _impossible(run.method, adapters[cell.dataset], cell.labels, run.column.network):
+            planned.append(replace(run, cell=replace(cell, skip=reason)))
+            continue
         make = on_progress if (cell.dataset, cell.labels, cell.seed) in labels else None
-        complete = _complete(run, datasets[cell.dataset], workplace, make, (configs or {}).get(cell.method))
+        complete = _complete(run, datasets[cell.dataset], workplace, make, (configs or {}).get(cell.method), told)
         if on_progress is not None and filters.match(cell):
             complete = _with_points(complete, workplace, on_progress)
         planned.append(complete)
@@ -170,11 +175,10 @@ def _complete(
     workplace: Workplace,
     on_progress: OnProgress | None,
     config: Any,
+    told: dict[tuple[str, str, int], tuple[Supervision, Statistics]],
 ) -> Run:
-    """Add to a run what can be known of it: the reason to skip it, or its specification and folder."""
+    """Add to a run what can be known of it, its specification and folder; ``told`` keeps labels that were read."""
     cell = run.cell
-    if reason := _impossible(run.method, discovery.dataset(cell.dataset), cell.labels, run.column.network):
-        return replace(run, cell=replace(cell, skip=reason))
     if isinstance(dataset, BenchmarkError):
         to_be_built = run.suite.data == "miniature" and isinstance(dataset, DatasetMissing)
         return run if to_be_built else replace(run, obstacle=dataset)
@@ -184,17 +188,19 @@ def _complete(
         config=to_plain(run.method.Config(**run.row.config) if config is None else config),
         points=point_sources.resolve(run.method.geometry, run.row.points or run.column.points),
     )  # fmt: skip
-    supervision = Supervision(dataset, cell.labels, cell.seed, workplace.work / "labels")
-    if on_progress is None and not (supervision.ready and presence.missing(spec.network) is None):
-        return replace(run, dataset=dataset)  # the rest would have to be made or fetched
-    stage = f"labels {cell.dataset} {cell.labels} {cell.seed}"
-    tell = None if on_progress is None else lambda done, total: on_progress(stage, done, total, "")
-    labels = supervision.prepare(workplace.makers, tell)
-    digests = {
-        "train": dataset.digest("train"),
-        "evaluate": dataset.digest(spec.evaluate.split),
-        "labels": labels.digest,
-    }
+    key = (cell.dataset, cell.labels, cell.seed)
+    if on_progress is None and presence.missing(spec.network) is not None:
+        return replace(run, dataset=dataset)  # the rest would have to be fetched
+    if key not in told:
+        supervision = Supervision(dataset, cell.labels, cell.seed, workplace.work / "labels")
+        if on_progress is None and not supervision.ready:
+            return replace(run, dataset=dataset)  # or made
+        stage = f"labels {cell.dataset} {cell.labels} {cell.seed}"
+        tell = None if on_progress is None else lambda done, total: on_progress(stage, done, total, "")
+        told[key] = supervision, supervision.prepare(workplace.makers, tell)
+    supervision, labels = told[key]
+    splits = {"train": dataset.digest("train"), "evaluate": dataset.digest(spec.evaluate.split)}
+    digests = {**splits, "labels": labels.digest}
     clouds = None
     try:
         digests["weights"] = _initial_weights(spec.network, len(dataset.classes), spec.seed)

@@ -1,6 +1,7 @@
 """What a run is: everything that can change its score, in one value with one fingerprint."""
 
 import dataclasses
+import functools
 import hashlib
 import json
 import typing
@@ -123,6 +124,10 @@ class RunSpec:
     """Every setting of the provider present; None for a method of images alone."""
 
 
+hints_of = functools.cache(typing.get_type_hints)
+"""What the fields of a class are annotated with."""
+
+
 def canonical(value: Any) -> str:
     """One text for one value: JSON with sorted keys, no spaces and no NaN."""
     return json.dumps(to_plain(value), sort_keys=True, separators=(",", ":"), allow_nan=False)
@@ -146,7 +151,7 @@ def from_plain(cls: Any, plain: Any, where: str = "") -> Any:
         UsageError: A field is unknown or missing; the text names it.
     """
     where = where or cls.__name__
-    hints = typing.get_type_hints(cls)
+    hints = hints_of(cls)
     known = {f.name: f for f in dataclasses.fields(cls)}
     if unknown := set(plain) - set(known):
         raise UsageError(f"{where}: unknown field {sorted(unknown)[0]!r}; known are {', '.join(sorted(known))}")

@@ -51,6 +51,11 @@ class Scores:
             draws = np.where(np.isnan(draws), observed[:, None], draws)
         return draws.mean(axis=-1)
 
+    def mean(self) -> "Scores":
+        """The mean over classes as scores of one column: the same estimates and differences of it, in less memory."""
+        observed, held = mean_present(self.observed), np.array([self.scenes])
+        return replace(self, observed=observed[:, None], draws=self.means[..., None], held=held)
+
     def seeds(self, keep: Sequence[int]) -> "Scores":
         """The same scores for the seeds at the positions ``keep``."""
         rows = list(keep)
@@ -119,11 +124,13 @@ def resample(sums: Int[np.ndarray, "seeds scenes classes 3"], weights: Float64[n
     hits, predicted, labelled = np.moveaxis(sums.astype(np.float64), -1, 0)
     unions = predicted + labelled - hits
     drawn = np.empty((seeds, len(weights), classes))
+    rare = np.flatnonzero((labelled == 0).any(axis=(0, 1)))  # all others are in every draw
     for start in range(0, len(weights), CHUNK):
         part, rows = weights[start : start + CHUNK], slice(start, start + CHUNK)
-        some = part @ labelled > 0
-        drawn[:, rows] = np.nan
-        np.divide(part @ hits, part @ unions, out=drawn[:, rows], where=some)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            found = np.divide(part @ hits, part @ unions, out=drawn[:, rows])
+        for column in rare:
+            found[..., column][labelled[..., column] @ part.T <= 0] = np.nan
     return Scores(observed=iou(sums.sum(axis=1)), draws=drawn, scenes=scenes, held=(sums[0, ..., 2] > 0).sum(axis=0))
 
 

@@ -33,14 +33,13 @@ def all_tables(results: Results, committed: Results | None) -> list[Table]:
     return [table for table in found if table is not None]
 
 
-def rendered(suite: Path, committed: Path | None) -> dict[str, bytes]:
+def rendered(results: Results, committed: Path | None) -> dict[str, bytes]:
     """Bytes of every file of the report, by path relative to the suite's folder.
 
     Raises:
-        BenchmarkError: There is no plan, or a stored file is damaged.
+        BenchmarkError: A stored file is damaged.
     """
-    results = Results(suite)
-    before = None
+    before, suite = None, results.folder
     if committed is not None and (committed / "plan.json").is_file() and committed.resolve() != suite.resolve():
         before = Results(committed)
     written = all_tables(results, before)
@@ -59,11 +58,12 @@ def stored(suite: Path) -> list[str]:
     return sorted(path.relative_to(suite).as_posix() for path in found if path.is_file())
 
 
-def build(suite: Path, committed: Path | None = None) -> list[Path]:
+def build(suite: Path | Results, committed: Path | None = None) -> list[Path]:
     """Write tables, figures and page beside the runs; the same results give the same bytes.
 
     Args:
-        suite: ``<results>/<suite>``, holding ``plan.json``; cells that are not finished are shown as such.
+        suite: ``<results>/<suite>``, holding ``plan.json``, or what was read of it; cells that are not finished are
+            shown as such.
         committed: Another folder of the same suite to set side by side; ignored if it has no plan.
 
     Returns:
@@ -72,7 +72,8 @@ def build(suite: Path, committed: Path | None = None) -> list[Path]:
     Raises:
         BenchmarkError: There is no plan, or a stored file is damaged.
     """
-    files = rendered(suite, committed)
+    results = Results(suite) if isinstance(suite, Path) else suite
+    files, suite = rendered(results, committed), results.folder
     for name in stored(suite):
         if name not in files:
             (suite / name).unlink()
@@ -92,15 +93,15 @@ def check(suite: Path, committed: Path | None = None) -> list[str]:
     Returns:
         Relative paths that differ, are missing or do not belong to the report, sorted; empty if all is as rebuilt.
     """
-    files = rendered(suite, committed)
+    files = rendered(Results(suite), committed)
     surplus = [name for name in stored(suite) if name not in files]
     changed = [n for n, data in files.items() if not (suite / n).is_file() or (suite / n).read_bytes() != data]
     return sorted(surplus + changed)
 
 
-def summary_text(suite: Path) -> str:
+def summary_text(suite: Path | Results) -> str:
     """What a terminal shows: whose numbers these are, and the main table and its notes without intervals."""
-    results = Results(suite)
+    results = Results(suite) if isinstance(suite, Path) else suite
     table = markdown(tables.main(results, brief=True))
     state = "mIoU in per cent; intervals and tests stand on the page" if results.runs else "No run is finished."
     head = f"{results.plan.title}\n{state}"

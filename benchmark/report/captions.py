@@ -10,6 +10,8 @@ from wsss.benchmark.spec import RunSpec
 FEW_SCENES = 10
 """A bootstrap over fewer scenes than this is marked: they hardly show what other scenes would be like."""
 
+NAMED = 6
+"""Rare classes that are named under a table of several columns."""
 RARE_SCENES = 4
 """A class in k scenes is missing from about exp(-k) of the draws; below this it is worth a remark."""
 
@@ -49,8 +51,10 @@ def scene_notes(results: Results, columns: Sequence[Column]) -> list[str]:
         elif scenes < FEW_SCENES:
             notes.append(f"{results.dataset_title(name)}: only {scenes} scenes to draw from.")
         if runs and scenes > 1 and (rare := _rare(results, name)):
+            whole = len(rare) <= NAMED or len(columns) == 1  # a table of its classes names them all
+            which = ", ".join(rare) if whole else f"{len(rare)} classes, named in the table of its classes,"
             notes.append(
-                f"{results.dataset_title(name)}: {', '.join(rare)} in fewer than {RARE_SCENES} scenes; a "
+                f"{results.dataset_title(name)}: {which} in fewer than {RARE_SCENES} scenes; a "
                 f"draw without such a class keeps its observed IoU."
             )
     return notes

@@ -132,8 +132,7 @@ def _rows(results: Results, column: Column, measured: dict[str, Measured], parts
             if not images:
                 entries[name].append(Entry(text=NOT_RUN, note="the split has no such pixels"))
             else:
-                value = statistics.mean_estimate(one.scores[part])
-                entries[name].append(score_entry(results, column, name, value, images=images))
+                entries[name].append(score_entry(results, column, name, one.estimates[part], images=images))
             if TEACHER in results.plan.methods:
                 gain = gains.get(name) if images else None
                 told = gain is not None

@@ -13,7 +13,7 @@ def per_class(results: Results, column: Column) -> Table | None:
     methods = results.finished(column)
     if not methods:
         return None
-    scored = {name: statistics.class_estimates(s) for name in methods if (s := results.scores(column, name))}
+    scored = {name: results.class_estimates(column, name) for name in methods}
     images = results.dataset_runs(column.dataset)[0].images
     names = results.plan.datasets[column.dataset]["classes"]
     rows = []

@@ -4,13 +4,18 @@ from pathlib import Path
 
 from rich.console import Console
 
+from wsss.benchmark.errors import UsageError
+from wsss.benchmark.names import is_safe
 from wsss.benchmark.records import COMMITTED
-from wsss.benchmark.report import readme
+from wsss.benchmark.report import readme, standing
 from wsss.benchmark.report.build import build, check, summary_text
+from wsss.benchmark.report.results import Results
 
 
 def make_report(console: Console, name: str, results: Path, only_check: bool) -> int:
-    """Rebuild a report, or with ``check`` compare what is there with what would be written."""
+    """Rebuild a report if it does not stand, or with ``check`` compare what is there with what would be written."""
+    if not is_safe(name):
+        raise UsageError(f"{name!r} cannot be the name of a suite; `wsss list` shows those there are")
     folder, committed = results / name, COMMITTED / name
     if committed.resolve() == folder.resolve() or not (committed / "plan.json").is_file():
         committed = None
@@ -21,8 +26,13 @@ def make_report(console: Console, name: str, results: Path, only_check: bool) ->
         if not differing:
             console.print(f"{folder}: everything regenerates byte for byte", markup=False, highlight=False)
         return 1 if differing else 0
-    build(folder, committed)
-    console.print(summary_text(folder), markup=False, highlight=False)
+    summary = standing.summary(folder, committed)
+    if summary is None:
+        read = Results(folder)
+        build(read, committed)
+        summary = summary_text(read)
+        standing.remember(folder, committed, summary)
+    console.print(summary, markup=False, highlight=False)
     console.print(f"\npage: {folder / 'index.html'}", markup=False, highlight=False)
     return 0
 

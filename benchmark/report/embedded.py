@@ -19,6 +19,10 @@ NARROWEST = 300
 """Nothing is scaled below this width, whatever the budget says."""
 
 
+COLOURS_SAVE = 0.4
+"""What is left of a picture's bytes in 256 colours, at a guess."""
+
+
 def base64_text(data: bytes) -> str:
     """Bytes as text for a page."""
     return base64.b64encode(data).decode("ascii")
@@ -55,33 +59,50 @@ def run_lengths(ids: UInt8[np.ndarray, "h w"]) -> bytes:
 def fitting(pictures: Sequence[bytes], budget: int) -> list[tuple[bytes, int, int]]:
     """PNG files with width and height that fit a budget together: as they are, else in 256 colours and smaller.
 
+    The smallest ones come first; each may fill an equal part of what is left, and what it does not need is the others'.
+
     Args:
         pictures: PNG files.
         budget: Bytes of all of them; exceeded only where ``NARROWEST`` demands it.
     """
     if sum(map(len, pictures)) <= budget:
         return [(data, *_size(data)) for data in pictures]
-    widest = WIDEST
+    found: dict[int, tuple[bytes, int, int]] = {}
+    for done, place in enumerate(sorted(range(len(pictures)), key=lambda place: len(pictures[place]))):
+        found[place] = _within(pictures[place], budget // (len(pictures) - done))
+        budget -= len(found[place][0])
+    return [found[place] for place in range(len(pictures))]
+
+
+def _within(data: bytes, limit: int) -> tuple[bytes, int, int]:
+    """A picture as it is if it fits, else in 256 colours and as wide as it may be."""
+    if len(data) <= limit:
+        return data, *_size(data)
+    with Image.open(io.BytesIO(data)) as picture:
+        whole = picture.convert("RGB")
+    # At a guess: bytes grow about as the area.
+    widest = max(NARROWEST, min(WIDEST, whole.width, int(whole.width * (limit / (COLOURS_SAVE * len(data))) ** 0.5)))
     while True:
-        found = [_reduced(data, widest) for data in pictures]
-        total = sum(len(data) for data, _, _ in found)
-        if total <= budget or widest <= NARROWEST:
-            return found
-        # Bytes grow about as the area; a little less, so that the next attempt is the last.
-        widest = max(NARROWEST, int(widest * min(0.9, 0.95 * (budget / total) ** 0.5)))
+        small = whole
+        if whole.width > widest:
+            small = whole.resize((widest, round(whole.height * widest / whole.width)), Image.Resampling.LANCZOS)
+        found = png(_rough(small))
+        if len(found) <= limit or widest <= NARROWEST:
+            found = png(small.quantize(256, method=Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE))
+            if len(found) <= limit or widest <= NARROWEST:
+                return found, *small.size
+        widest = max(NARROWEST, int(widest * min(0.95, 0.97 * (limit / len(found)) ** 0.5)))
+
+
+def _rough(picture: Image.Image) -> Image.Image:
+    """In colours of every fourth pixel: about the same bytes as in its best ones, in a tenth of the time."""
+    few = picture.resize((max(1, picture.width // 4), max(1, picture.height // 4)), Image.Resampling.NEAREST)
+    return picture.quantize(palette=few.quantize(256, dither=Image.Dither.NONE), dither=Image.Dither.NONE)
 
 
 def _size(data: bytes) -> tuple[int, int]:
     with Image.open(io.BytesIO(data)) as picture:
         return picture.size
-
-
-def _reduced(data: bytes, widest: int) -> tuple[bytes, int, int]:
-    with Image.open(io.BytesIO(data)) as picture:
-        small = picture.convert("RGB")
-    if small.width > widest:
-        small = small.resize((widest, round(small.height * widest / small.width)), Image.Resampling.LANCZOS)
-    return png(small.quantize(256, method=Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)), *small.size
 
 
 def values(plain: Any) -> Markup:

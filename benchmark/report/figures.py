@@ -39,7 +39,8 @@ RANGES = (
     "so compare methods, not bins."
 )
 RELIABILITY = (
-    "Accuracy of predictions in 15 equal bins of probability; below the diagonal a method is too sure of itself."
+    "Accuracy of predictions in 15 equal bins of probability, a mean over seeds with its 95 % interval; below the "
+    "diagonal a method is too sure of itself. Bins with fewer than 100 pixels are left out."
 )
 GALLERY = (
     "A training frame of every dataset: of a fixed sample the one that shows the most classes. Depth and confidence "

@@ -10,7 +10,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from wsss.benchmark import statistics
+from wsss.benchmark import measure_statistics, statistics
 from wsss.benchmark.intervals import Estimate
 from wsss.benchmark.measure_shapes import RANGES, WIDTHS
 from wsss.benchmark.report.results import Column, Results
@@ -46,7 +46,7 @@ def ranges(results: Results) -> Figure | None:
 
 
 def reliability(results: Results) -> Figure | None:
-    """How often a prediction of a probability is right; what lies under the diagonal is too sure of itself."""
+    """How often a prediction of a probability is right, with intervals; under the diagonal it is too sure of itself."""
     return _grid(results, {"calibration": _reliable}, {"calibration": "accuracy"}, "probability of the predicted class")
 
 
@@ -100,7 +100,7 @@ def _by_part(axes: Axes, results: Results, column: Column, measure: str, names: 
     for name in methods:
         measured = results.measured(column, name, measure)
         assert measured is not None
-        found[name] = [statistics.mean_estimate(score) for score in measured.scores.values()]
+        found[name] = list(measured.estimates.values())
     kept = [place for place in range(len(names)) if any(not np.isnan(found[name][place].value) for name in methods)]
     palette, shapes = colors(list(results.plan.methods)), markers(list(results.plan.methods))
     for rank, name in enumerate(methods):
@@ -121,10 +121,13 @@ def _reliable(axes: Axes, results: Results, column: Column) -> None:
     palette, shapes = colors(list(results.plan.methods)), markers(list(results.plan.methods))
     axes.plot([0, 1], [0, 1], color="#999999", linewidth=0.7, linestyle="--", zorder=0)
     for name in _methods(results, column, "calibration"):
-        sums = np.stack(_sums(results, column, name, "calibration"))
-        pixels, sure, right = np.moveaxis(sums.sum(axis=(0, 1)), -1, 0)
-        kept = pixels >= FEW_PIXELS
-        x, y = sure[kept] / pixels[kept], right[kept] / pixels[kept]
+        sums = _sums(results, column, name, "calibration")
+        diagram = measure_statistics.reliability(sums, results.weights(len(sums[0])))
+        kept = np.flatnonzero(diagram.pixels >= FEW_PIXELS)
+        every = statistics.class_estimates(diagram.accuracy)
+        bars = [(every[place].value, every[place].low, every[place].high) for place in kept]
+        x, (y, low, high) = diagram.confidence[kept], np.array(bars).reshape(-1, 3).T
+        axes.vlines(x, low, high, color=palette[name], linewidth=0.6, alpha=0.6)
         axes.plot(x, y, color=palette[name], linewidth=0.9, marker=shapes[name], markersize=2.6, markeredgewidth=0)
     axes.set_xlim(0, 1)
     axes.set_ylim(0, 1)

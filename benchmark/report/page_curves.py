@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float64
 
-from wsss.benchmark.report.plots import GRID, read_curve
+from wsss.benchmark.report.curve import GRID
 from wsss.benchmark.report.results import Results
 from wsss.benchmark.report.style import colors
 
@@ -24,7 +24,7 @@ def curves(results: Results) -> list[dict[str, Any]]:
     for column in results.columns:
         terms: dict[str, list[dict[str, Any]]] = {}
         for name in results.plan.methods:
-            seeds = [read_curve(run) for run in results.done(column, name).values()]
+            seeds = [run.curve for run in results.done(column, name).values()]
             for term in dict.fromkeys(term for curve in seeds for term in curve):
                 lines = np.stack([curve[term][::EVERY] for curve in seeds if term in curve])
                 line = {"method": results.method_title(name), "color": palette[name], "mean": _plain(lines.mean(0))}

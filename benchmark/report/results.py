@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -43,6 +44,11 @@ class Measured:
         """The scores of one part for some of the seeds."""
         return self.scores[part].seeds([self.seeds.index(seed) for seed in seeds])
 
+    @cached_property
+    def estimates(self) -> dict[str, Estimate]:
+        """By part, of all seeds."""
+        return {part: statistics.mean_estimate(scores) for part, scores in self.scores.items()}
+
 
 class Results:
     """The results of one suite.
@@ -61,11 +67,18 @@ class Results:
         self.failures: list[Failure] = []
         self.pending: list[Cell] = []
         self.skipped: list[Cell] = []
+        self._cells: dict[tuple[str, str, str], list[Cell]] = {}
+        self._of_dataset: dict[str, list[Run]] = {name: [] for name in self.plan.datasets}
         self._weights: dict[int, np.ndarray] = {}
         self._scores: dict[tuple[str, str, str, str], Scores] = {}
+        self._estimates: dict[tuple[str, str, str], Estimate | None] = {}
+        self._classes: dict[tuple[str, str, str], list[Estimate]] = {}
+        self._compared: dict[tuple[str, str, str, str], Estimate | None] = {}
         self._measured: dict[tuple[str, str, str, str], Measured | None] = {}
         for cell in self.plan.cells:
             self._read(cell)
+        for key, seeds in self.runs.items():
+            self._of_dataset[key[0]] += seeds.values()
         for dataset in self.plan.datasets:
             self._check_split(dataset)
 
@@ -75,6 +88,7 @@ class Results:
                 f"{self.folder / 'plan.json'}: the cell {cell.dataset}/{cell.labels}/{cell.method} names a "
                 f"method or dataset that the plan does not describe; run the suite again to write a new plan"
             )
+        self._cells.setdefault((cell.dataset, cell.labels, cell.method), []).append(cell)
         if cell.folder is None:  # without a reason: what it trains on was not there yet to be fingerprinted
             (self.skipped if cell.skip else self.pending).append(cell)
             return
@@ -89,7 +103,7 @@ class Results:
             self.pending.append(cell)
 
     def _check_split(self, dataset: str) -> None:
-        runs = [run for key, seeds in self.runs.items() if key[0] == dataset for run in seeds.values()]
+        runs = self.dataset_runs(dataset)
         classes = self.plan.datasets[dataset]["classes"]
         for run in runs:
             table = run.sums[run.predictor]
@@ -107,28 +121,28 @@ class Results:
 
     # What there is ------------------------------------------------------------------------------------------
 
-    @property
+    @cached_property
     def ceilings(self) -> list[str]:
         """The methods trained with dense labels."""
         return [name for name, method in self.plan.methods.items() if method["supervision"] == CEILING]
 
-    @property
+    @cached_property
     def weak_methods(self) -> list[str]:
         """All other methods, in the plan's order."""
         return [name for name in self.plan.methods if name not in self.ceilings]
 
-    @property
+    @cached_property
     def columns(self) -> list[Column]:
         """Datasets with the label kinds that weakly-supervised methods use, in the plan's order.
 
         A dataset that only a ceiling is planned for has the one column ``full``.
         """
         found = []
-        for dataset in self.plan.datasets:
-            cells = [cell for cell in self.plan.cells if cell.dataset == dataset]
-            weak = [cell.labels for cell in cells if cell.method not in self.ceilings]
-            kinds = weak or [cell.labels for cell in cells]
-            found += [Column(dataset, kind) for kind in dict.fromkeys(kinds)]
+        for name in self.plan.datasets:
+            mine = [(labels, method) for dataset, labels, method in self._cells if dataset == name]
+            weak = [labels for labels, method in mine if method not in self.ceilings]
+            kinds = weak or [labels for labels, _ in mine]
+            found += [Column(name, kind) for kind in dict.fromkeys(kinds)]
         return found
 
     def title(self, column: Column) -> str:
@@ -149,8 +163,7 @@ class Results:
 
     def cells(self, column: Column, method: str) -> list[Cell]:
         """The planned runs behind one entry of a table."""
-        key = self._key(column, method)
-        return [cell for cell in self.plan.cells if (cell.dataset, cell.labels, cell.method) == key]
+        return self._cells.get(self._key(column, method), [])
 
     def done(self, column: Column, method: str) -> dict[int, Run]:
         """The finished runs behind one entry of a table, by seed in increasing order."""
@@ -162,7 +175,7 @@ class Results:
 
     def dataset_runs(self, dataset: str) -> list[Run]:
         """All finished runs on a dataset, in the plan's order and then by seed."""
-        return [run for key, seeds in self.runs.items() if key[0] == dataset for run in seeds.values()]
+        return self._of_dataset[dataset]
 
     def point_files(self, dataset: str, suffix: str) -> list[Path]:
         """What runs left of a dataset's points, ``points/<dataset>-<source><suffix>``, by name."""
@@ -189,7 +202,9 @@ class Results:
         return self._weights[scenes]
 
     def scores(self, column: Column, method: str, predictor: str | None = None) -> Scores | None:
-        """IoU of a method over its finished seeds, in increasing order of seed; None if there are none.
+        """The mIoU of a method over its finished seeds, in increasing order of seed; None if there are none.
+
+        One column, as ``Scores.mean`` has it: with all classes, those of 500 runs would fill 200 MB.
 
         Args:
             column: Where it was trained.
@@ -203,8 +218,18 @@ class Results:
         key = (*self._key(column, method), name)
         if key not in self._scores:
             sums = np.stack([run.sums[name] for run in runs])
-            self._scores[key] = statistics.resample(sums, self.weights(sums.shape[1]))
+            self._scores[key] = statistics.resample(sums, self.weights(sums.shape[1])).mean()
         return self._scores[key]
+
+    def class_estimates(self, column: Column, method: str) -> list[Estimate]:
+        """The IoU of every class; empty if no run is finished."""
+        runs = list(self.done(column, method).values())
+        key = self._key(column, method)
+        if runs and key not in self._classes:
+            sums = np.stack([run.sums[runs[0].predictor] for run in runs])
+            scores = statistics.resample(sums, self.weights(sums.shape[1]))
+            self._classes[key] = statistics.class_estimates(scores)
+        return self._classes.get(key, [])
 
     def measured(self, column: Column, method: str, measure: str) -> Measured | None:
         """A measure of a method over the seeds that stored it; None if none did."""
@@ -225,11 +250,20 @@ class Results:
 
     def estimate(self, column: Column, method: str) -> Estimate | None:
         """The mIoU of a method; None if no run is finished."""
-        scores = self.scores(column, method)
-        return None if scores is None else statistics.mean_estimate(scores)
+        key = self._key(column, method)
+        if key not in self._estimates:
+            scores = self.scores(column, method)
+            self._estimates[key] = None if scores is None else statistics.mean_estimate(scores)
+        return self._estimates[key]
 
     def compare(self, column: Column, method: str, reference: str) -> Estimate | None:
         """The paired difference of two methods over the seeds that both finished; None if they share none."""
+        key = (column.dataset, column.labels, method, reference)
+        if key not in self._compared:
+            self._compared[key] = self._compare(column, method, reference)
+        return self._compared[key]
+
+    def _compare(self, column: Column, method: str, reference: str) -> Estimate | None:
         a, b = self.scores(column, method), self.scores(column, reference)
         ours, theirs = list(self.done(column, method)), list(self.done(column, reference))
         shared = self.shared(column, method, reference)

@@ -2,14 +2,16 @@
 
 import json
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Int, Num
+from jaxtyping import Float64, Int, Num
 
 from wsss.benchmark import measure_statistics, statistics
 from wsss.benchmark.errors import BenchmarkError
 from wsss.benchmark.records import Cell, Record, RunFolder
+from wsss.benchmark.report.curve import read_curve
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,6 +39,11 @@ class Run:
     def predictor(self) -> str:
         """The predictor in the tables."""
         return next(iter(self.record.scores))
+
+    @cached_property
+    def curve(self) -> dict[str, Float64[np.ndarray, " grid"]]:
+        """Its loss terms at ``curve.GRID``, read when they are first asked for."""
+        return read_curve(self.folder)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,6 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from wsss.benchmark.report.fonts import families
 from wsss.benchmark.report.results import Results
 
 PINNED = {
@@ -34,6 +35,7 @@ def paper_style() -> Iterator[None]:
     with matplotlib.rc_context(), as_file(files("wsss.benchmark.report") / "paper.mplstyle") as sheet:
         matplotlib.rcdefaults()
         matplotlib.rcParams.update(matplotlib.rc_params_from_file(sheet, use_default_template=False))
+        matplotlib.rcParams["font.family"] = families()
         yield
 
 

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 
 from wsss.benchmark.intervals import Estimate
 
@@ -66,7 +67,7 @@ class Table:
         if any(len(row.titles) != len(self.heads) for row in self.rows):
             raise ValueError(f"table {self.name}: a row needs as many titles as there are heads")
 
-    @property
+    @cached_property
     def footnotes(self) -> dict[str, str]:
         """Letter of every distinct note, in reading order: ``{"Cityscapes has no range sensor": "a"}``."""
         notes = [note for row in self.rows for note in (row.note, *(entry.note for entry in row.entries))]
