@@ -30,7 +30,8 @@ def write_frames(path: Path, parts: Sequence[dict[str, np.ndarray]], names: Sequ
         names: Of the fine labels, from 1.
     """
     with replacing(path) as temporary:
-        with h5py.File(temporary, "w", userblock_size=512) as file:
+        # Whoever replaces a file holds its lock already, against which HDF5's own would run.
+        with h5py.File(temporary, "w", userblock_size=512, locking=False) as file:
             for name, kind in _ARRAYS.items():
                 # (n, rows, columns, channels) becomes (n, channels, columns, rows)
                 frames = np.concatenate([part[name].transpose(0, *range(part[name].ndim - 1, 0, -1)) for part in parts])
