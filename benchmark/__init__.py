@@ -5,6 +5,7 @@ no torch start without it.
 """
 
 import importlib
+import os
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
     from wsss.benchmark.method import Method, Task
     from wsss.benchmark.randomness import stream
     from wsss.benchmark.types import IGNORE, Camera, Classes, Frame, PointCloud, RollingShutter, Scene, Sweep
+
+os.environ.setdefault("OPENCV_LOG_LEVEL", "ERROR")  # which file is damaged is said once, by whoever reads it
 
 _HOME = {
     "batch": ("Batch", "Points"),
