@@ -77,13 +77,12 @@ def _read(path: Path) -> Owner | None:
         if error.errno == errno.ESTALE:  # NFS: it was replaced while it was read
             return _read(path)
         raise
+    unknown = Owner(host="", pid=0, machine="", began="", token=hashlib.sha256(data).hexdigest()[:32])
     try:
         owner = Owner(**json.loads(data))
-        if re.fullmatch("[0-9a-f]{32}", owner.token) and isinstance(owner.pid, int):
-            return owner
+        return owner if re.fullmatch("[0-9a-f]{32}", owner.token) and isinstance(owner.pid, int) else unknown
     except (ValueError, TypeError):
-        pass
-    return Owner(host="", pid=0, machine="", began="", token=hashlib.sha256(data).hexdigest()[:32])
+        return unknown
 
 
 @cache
@@ -111,6 +110,6 @@ def _exists(pid: int) -> bool:
         os.kill(pid, 0)
     except ProcessLookupError:
         return False
-    except PermissionError:
-        pass
+    except PermissionError:  # somebody else's
+        return True
     return True

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from wsss.benchmark import discovery, point_sources
+from wsss.benchmark.atomic import write_text
 from wsss.benchmark.dataset import Dataset, DatasetMissing
 from wsss.benchmark.errors import BenchmarkError, Unsupported, UsageError, unknown_name
 from wsss.benchmark.geometry import providers
@@ -16,7 +17,7 @@ from wsss.benchmark.grid import Column, Row, Suite
 from wsss.benchmark.method import Method
 from wsss.benchmark.networks import image_network, presence, weights
 from wsss.benchmark.options import Selection
-from wsss.benchmark.records import Cell, Plan, RunFolder, read_plan, write_text
+from wsss.benchmark.records import Cell, Plan, RunFolder, read_plan
 from wsss.benchmark.spec import NetworkConfig, RunSpec, fingerprint, to_plain
 from wsss.benchmark.suites import FLOOR
 from wsss.benchmark.supervision import Statistics, Supervision
@@ -246,12 +247,12 @@ def write_plan(suite: Suite, runs: list[Run], filters: Filters, results: Path) -
     """Write the plan that the report reads; cells that the filters leave out keep what an earlier plan knew of them."""
     folder = results / suite.name
     earlier = read_plan(folder) if (folder / "plan.json").is_file() else None
-    cells = {} if earlier is None else {_identity(cell): cell for cell in earlier.cells}
-    meant = {_identity(run.cell): run.cell for run in runs if filters.match(run.cell)}
+    cells = {} if earlier is None else {cell.identity: cell for cell in earlier.cells}
+    meant = {run.cell.identity: run.cell for run in runs if filters.match(run.cell)}
     if suite.grows:
         cells = {**cells, **meant}
     else:
-        cells = {key: meant.get(key) or cells.get(key, run.cell) for run in runs if (key := _identity(run.cell))}
+        cells = {key: meant.get(key) or cells.get(key, run.cell) for run in runs if (key := run.cell.identity)}
     named = {cell.method for cell in cells.values()}
     used = dict.fromkeys(cell.dataset for cell in cells.values())
     plan = Plan(
@@ -263,10 +264,6 @@ def write_plan(suite: Suite, runs: list[Run], filters: Filters, results: Path) -
         cells=tuple(cells.values()),
     )
     write_text(folder / "plan.json", json.dumps(to_plain(plan), indent=1) + "\n")
-
-
-def _identity(cell: Cell) -> tuple[str, str, str, int]:
-    return cell.dataset, cell.labels, cell.method, cell.seed
 
 
 def describe_method(method: type[Method], row: Row) -> dict[str, Any]:

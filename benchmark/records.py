@@ -101,6 +101,11 @@ class Cell:
     """Relative to the suite's folder; None if skipped, or while data or labels are not there yet."""
     skip: str | None = None
 
+    @property
+    def identity(self) -> tuple[str, str, str, int]:
+        """What tells it from the other cells of its suite, in whatever state it is."""
+        return self.dataset, self.labels, self.method, self.seed
+
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:

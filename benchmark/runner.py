@@ -19,6 +19,7 @@ from jaxtyping import UInt8
 from lightning_fabric import Fabric
 
 from wsss.benchmark import distributed, memory, planning, processes, showcase
+from wsss.benchmark.atomic import replacing, write_text
 from wsss.benchmark.dataset import Dataset
 from wsss.benchmark.devices import check_devices, fabric_of, facts_of, name_of, threads_of_rank
 from wsss.benchmark.errors import BenchmarkError
@@ -28,7 +29,7 @@ from wsss.benchmark.method import Method, Task
 from wsss.benchmark.networks import image_network, point_network
 from wsss.benchmark.planning import Run
 from wsss.benchmark.provenance import environment, provenance
-from wsss.benchmark.records import Counts, Record, RunFolder, replacing, write_text
+from wsss.benchmark.records import Counts, Record, RunFolder
 from wsss.benchmark.spec import EvalConfig, RunSpec, TrainConfig, from_plain
 from wsss.benchmark.statistics import iou, miou
 from wsss.benchmark.trainer import OnStep, Runtime, lr_factor, train

@@ -15,13 +15,13 @@ import numpy as np
 from jaxtyping import Float
 from scipy.stats import rankdata
 
+from wsss.benchmark.atomic import replacing, write_text
 from wsss.benchmark.dataset import Dataset
 from wsss.benchmark.errors import BenchmarkError
 from wsss.benchmark.geometry import providers
 from wsss.benchmark.geometry.cache import Clouds
 from wsss.benchmark.geometry.quality import CLOSE
 from wsss.benchmark.planning import Run
-from wsss.benchmark.records import replacing, write_text
 from wsss.benchmark.showcase_points import Look, arrays_of, look_at
 from wsss.benchmark.spec import to_plain
 from wsss.benchmark.types import IGNORE, Scene

@@ -45,7 +45,7 @@ class States:
         planned = {name: self._folders(name) for name in suites}
         for run in self.runs:
             name, cell = run.suite.name, run.cell
-            folder = cell.folder or planned[name].get((cell.dataset, cell.labels, cell.method, cell.seed))
+            folder = cell.folder or planned[name].get(cell.identity)
             yield run, self._state(run, folder, queued[name])
 
     def _folders(self, suite: str) -> dict[tuple[str, str, str, int], str | None]:
@@ -54,7 +54,7 @@ class States:
         if not lacking or not (self.results / suite / "plan.json").is_file():
             return {}
         cells = read_plan(self.results / suite).cells
-        return {(cell.dataset, cell.labels, cell.method, cell.seed): cell.folder for cell in cells}
+        return {cell.identity: cell.folder for cell in cells}
 
     def _state(self, run: Run, name: str | None, queued: dict[str, str]) -> State:
         if run.cell.skip:

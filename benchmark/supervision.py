@@ -19,10 +19,10 @@ import numpy as np
 from jaxtyping import UInt8
 
 from wsss.benchmark import labels
+from wsss.benchmark.atomic import replacing, write_text
 from wsss.benchmark.dataset import Dataset
 from wsss.benchmark.errors import DatasetError, Unsupported
 from wsss.benchmark.orphans import end_with_parent
-from wsss.benchmark.records import replacing, write_text
 from wsss.benchmark.spec import to_plain
 from wsss.benchmark.types import Frame, LabelKind, Split
 

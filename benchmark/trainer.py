@@ -14,13 +14,14 @@ from lightning_fabric import Fabric
 from torch import Tensor
 
 from wsss.benchmark import distributed
+from wsss.benchmark.atomic import replacing, write_text
 from wsss.benchmark.errors import BenchmarkError
 from wsss.benchmark.loader import TrainingSet, batches
 from wsss.benchmark.method import Method
 from wsss.benchmark.networks.economy import compiled, recompute
 from wsss.benchmark.networks.shared_norm import share_statistics
 from wsss.benchmark.randomness import seed_of
-from wsss.benchmark.records import RunFolder, replacing, write_text
+from wsss.benchmark.records import RunFolder
 from wsss.benchmark.spec import RunSpec, TrainConfig
 
 OnStep = Callable[[int, int, Mapping[str, float]], None]

@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw
 
-from wsss.benchmark.records import Cell, Counts, Plan, Record, RunFolder, write_text
+from wsss.benchmark.atomic import write_text
+from wsss.benchmark.records import Cell, Counts, Plan, Record, RunFolder
 from wsss.benchmark.spec import RunSpec, TrainConfig, fingerprint, to_plain
 
 CLASSES = ("road", "side_walk & kerb", "car", "100% pole", "sky #1", "tram")

@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 from fake_results import fake_measures, write_suite
 
-from wsss.benchmark.records import Counts, RunFolder, write_text
+from wsss.benchmark.atomic import write_text
+from wsss.benchmark.records import Counts, RunFolder
 
 Result = tuple[float, str, float | None]
 

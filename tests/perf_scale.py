@@ -25,11 +25,12 @@ from perf_datasets import DRIVE, fill, write_kitti360_lists
 from toy_clouds import Scattered, driven
 
 from wsss.benchmark import discovery, locks, planning
+from wsss.benchmark.atomic import write_text
 from wsss.benchmark.errors import unknown_name
 from wsss.benchmark.geometry import stored
 from wsss.benchmark.geometry.cache import Clouds
 from wsss.benchmark.grid import Row
-from wsss.benchmark.records import Cell, Counts, Plan, RunFolder, read_plan, write_text
+from wsss.benchmark.records import Cell, Counts, Plan, RunFolder, read_plan
 from wsss.benchmark.report.build import all_tables
 from wsss.benchmark.report.results import Results
 from wsss.benchmark.spec import to_plain

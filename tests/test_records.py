@@ -10,8 +10,9 @@ import pytest
 from toy import spec
 
 from wsss.benchmark import BenchmarkError
+from wsss.benchmark.atomic import replacing, write_text
 from wsss.benchmark.measure_shapes import shapes
-from wsss.benchmark.records import Counts, Record, RunFolder, read_plan, replacing, write_text
+from wsss.benchmark.records import Counts, Record, RunFolder, read_plan
 
 COUNTS = Counts(image_ids=["a", "b"], scene_ids=["s", "s"], tables={"student": np.arange(12).reshape(2, 2, 3)})
 

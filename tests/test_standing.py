@@ -1,6 +1,9 @@
 """When a report need not be made again, and when it must."""
 
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -62,3 +65,14 @@ def test_other_libraries_make_it_anew(suite, monkeypatch):
 def test_a_damaged_stamp_makes_it_anew(suite, text):
     Path(suite / standing.STAMP).write_text(text)
     assert standing.summary(suite, None) is None
+
+
+def test_the_stamp_is_the_same_in_every_process(suite):
+    """Nothing in it may hang on the order of a set, which is another in every process."""
+    ask = "import pathlib, sys; from wsss.benchmark.report import standing as s; "
+    ask += "print(s.summary(pathlib.Path(sys.argv[1]), None))"
+    for seed in ("1", "2", "3", "4"):
+        environment = {**os.environ, "PYTHONHASHSEED": seed}
+        command = [sys.executable, "-c", ask, str(suite)]
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+        assert done.stdout == "the main table\n"

@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
+from wsss.benchmark.atomic import replacing
 from wsss.benchmark.errors import BenchmarkError
-from wsss.benchmark.records import replacing
 from wsss.benchmark.types import PointCloud
 
 

@@ -9,8 +9,8 @@ from typing import Any, Literal, get_args
 import numpy as np
 from jaxtyping import Float
 
+from wsss.benchmark.atomic import replacing
 from wsss.benchmark.geometry.scene_contents import file_name
-from wsss.benchmark.records import replacing
 from wsss.benchmark.types import Camera, Scene
 
 FOLDER = Path("build/poses")

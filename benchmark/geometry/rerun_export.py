@@ -21,11 +21,12 @@ from typing import Any
 import cv2
 import numpy as np
 
+from wsss.benchmark.atomic import replacing
 from wsss.benchmark.dataset import Dataset
 from wsss.benchmark.errors import BenchmarkError, UsageError
 from wsss.benchmark.geometry.network_frame import upright
 from wsss.benchmark.geometry.rerun_scene import Content, Predictions, log_scene
-from wsss.benchmark.records import RunFolder, replacing
+from wsss.benchmark.records import RunFolder
 
 BEHIND, ABOVE = 8.0, 3.0
 """From where a scene is first seen: so far behind and above its first camera, metres where the cloud's are."""

@@ -22,9 +22,9 @@ import numpy as np
 from jaxtyping import Shaped, UInt8
 from numpy.lib import format as npy
 
+from wsss.benchmark.atomic import replacing, write_text
 from wsss.benchmark.errors import BenchmarkError
 from wsss.benchmark.geometry.index import Index, order
-from wsss.benchmark.records import replacing, write_text
 from wsss.benchmark.spec import from_plain
 from wsss.benchmark.types import PointCloud
 

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from wsss.benchmark.records import replacing
+from wsss.benchmark.atomic import replacing
 from wsss.benchmark.report import claims, class_tables, point_tables, reported, run_tables, tables
 from wsss.benchmark.report.figures import all_figures
 from wsss.benchmark.report.formats import SUFFIXES, markdown, write

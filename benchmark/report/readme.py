@@ -9,8 +9,9 @@ import os
 import re
 from pathlib import Path
 
+from wsss.benchmark.atomic import write_text
 from wsss.benchmark.errors import BenchmarkError, UsageError
-from wsss.benchmark.records import read_plan, write_text
+from wsss.benchmark.records import read_plan
 
 _BLOCK = re.compile(r"^<!-- (table|figure) (\S+) -->\n(.*?)^<!-- end -->$", re.M | re.S)
 _MARKER = re.compile(r"^<!-- (?:table|figure|end)\b.*?-->$", re.M)

@@ -79,8 +79,12 @@ def _row(path: Path, line: int, texts: dict[str, str]) -> Reported:
 
 def find(suite: Path) -> list[Reported]:
     """The published numbers beside a suite's results, else those of the repository; none where neither is there."""
-    places = [suite.parent / FILE, ELSEWHERE / FILE]
-    return next((read(path) for path in places if path.is_file()), [])
+    return next((read(path) for path in places(suite) if path.is_file()), [])
+
+
+def places(suite: Path) -> tuple[Path, ...]:
+    """Where published numbers may lie for a suite; the first that is there counts."""
+    return suite.parent / FILE, ELSEWHERE / FILE
 
 
 def beside(results: Results, published: list[Reported]) -> Table | None:

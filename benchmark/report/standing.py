@@ -8,12 +8,15 @@ from importlib.metadata import version
 from importlib.resources import as_file, files
 from pathlib import Path
 
-from wsss.benchmark.records import write_text
+from wsss.benchmark.atomic import write_text
+from wsss.benchmark.report import reported
+from wsss.benchmark.report.build import stored
 
 STAMP = ".report.json"
 """Beside the page, never committed: a digest of all that the report was made from, and of each of its files."""
 LIBRARIES = ("fonttools", "jinja2", "markupsafe", "matplotlib", "numpy", "pandas", "pillow", "scipy")
-_MADE = ("tables", "figures", "index.html")
+READ = ("plan.json", "runs", "samples", "points")
+"""What a report is made from, of a suite's folder."""
 
 
 def summary(suite: Path, committed: Path | None) -> str | None:
@@ -40,8 +43,7 @@ def remember(suite: Path, committed: Path | None, summary: str) -> None:
 
 def _digests(suite: Path) -> dict[str, str]:
     """Of every file of the report, by path."""
-    made = [path for name in _MADE for path in (suite / name, *(suite / name).glob("*"))]
-    return {path.relative_to(suite).as_posix(): _sha(path) for path in sorted(made) if path.is_file()}
+    return {name: _sha(suite / name) for name in stored(suite)}
 
 
 def _source(suite: Path, committed: Path | None) -> str:
@@ -49,22 +51,24 @@ def _source(suite: Path, committed: Path | None) -> str:
     digest = hashlib.sha256(sys.version.encode())
     for library in LIBRARIES:
         digest.update(f"{library} {version(library)}\n".encode())
+    for table in reported.places(suite):
+        digest.update(f"{_sha(table) if table.is_file() else 'none'}\n".encode())
     with as_file(files("wsss.benchmark")) as package:
-        roots = [package, suite, *([] if committed is None else [committed])]
-        for root in roots:
-            for path in _read(root):
+        found = [(package, path) for path in sorted(package.rglob("*")) if "__pycache__" not in path.parts]
+        for folder in (suite, committed):
+            found += [] if folder is None else [(folder, path) for path in _read(folder)]
+        for root, path in found:
+            if path.is_file():
                 digest.update(f"{path.relative_to(root).as_posix()} {_sha(path)}\n".encode())
-    for table in {suite.parent / "reported.csv", Path("results/reported.csv")}:
-        digest.update((_sha(table) if table.is_file() else "none").encode())
     return digest.hexdigest()
 
 
-def _read(root: Path) -> Iterator[Path]:
-    """The files below a folder that a report may read, sorted; of checkpoints it asks only whether they are there."""
-    for path in sorted(root.rglob("*")):
-        parts = path.relative_to(root).parts
-        if path.is_file() and parts[0] not in _MADE and not path.name.startswith(".") and "__pycache__" not in parts:
-            yield path
+def _read(suite: Path) -> Iterator[Path]:
+    """What a report may read of a suite's folder; of checkpoints it asks only whether they are there."""
+    for name in READ:
+        for path in (suite / name, *sorted((suite / name).rglob("*"))):
+            if "board" not in path.parts and not path.name.startswith((".", "lock")):
+                yield path
 
 
 def _sha(path: Path) -> str:

@@ -22,9 +22,9 @@ from concurrent.futures import ProcessPoolExecutor, as_completed
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
+from wsss.benchmark.atomic import write_text
 from wsss.benchmark.errors import UsageError, unknown_name
 from wsss.benchmark.orphans import end_with_parent
-from wsss.benchmark.records import write_text
 from wsss.datasets.miniature.files import SIZES, SizeName, Unit
 
 DATASETS: tuple[str, ...] = ("cityscapes", "kitti360", "nyuv2", "waymo")

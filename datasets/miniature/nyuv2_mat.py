@@ -9,7 +9,7 @@ import h5py
 import numpy as np
 from scipy.io import savemat
 
-from wsss.benchmark.records import replacing
+from wsss.benchmark.atomic import replacing
 from wsss.datasets.miniature import files
 from wsss.datasets.miniature.rooms.indoor import CLASSES_40, NAMES_40
 
