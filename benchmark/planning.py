@@ -152,8 +152,9 @@ def plan(
             continue
         make = on_progress if (cell.dataset, cell.labels, cell.seed) in labels else None
         complete = _complete(run, datasets[cell.dataset], workplace, make, (configs or {}).get(cell.method), told)
-        if on_progress is not None and filters.match(cell):
-            complete = _with_points(complete, workplace, on_progress)
+        folder = complete.folder(workplace.results)
+        if on_progress is not None and filters.match(cell) and folder is not None and not folder.finished:
+            complete = with_points(complete, workplace, on_progress)
         planned.append(complete)
     return planned
 
@@ -219,10 +220,9 @@ def _complete(
     return replace(run, cell=replace(cell, folder=folder))
 
 
-def _with_points(run: Run, workplace: Workplace, on_progress: OnProgress) -> Run:
-    """The run with its clouds made, unless it is finished; with the reason why it cannot be executed if that failed."""
-    folder = run.folder(workplace.results)
-    if run.clouds is None or run.obstacle is not None or folder is None or folder.finished:
+def with_points(run: Run, workplace: Workplace, on_progress: OnProgress) -> Run:
+    """The run with its clouds made; with the reason why it cannot be executed if that failed."""
+    if run.clouds is None or run.obstacle is not None:
         return run
     stage = f"points {run.cell.dataset} {providers.name_of(run.clouds.geometry)}"
     tell = lambda done, total: on_progress(stage, done, total, "")  # noqa: E731

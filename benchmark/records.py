@@ -16,13 +16,11 @@
 """
 
 import dataclasses
-import functools
+import hashlib
 import json
-import typing
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from types import UnionType
 from typing import Any
 
 import numpy as np
@@ -32,13 +30,15 @@ from wsss.benchmark.atomic import replacing, write_text
 from wsss.benchmark.errors import BenchmarkError
 from wsss.benchmark.measure_shapes import by_predictor
 from wsss.benchmark.names import is_safe
-from wsss.benchmark.spec import PROTOCOL, RunSpec, from_plain, hints_of, to_plain
+from wsss.benchmark.spec import PROTOCOL, RunSpec, check_kinds, from_plain, to_plain
 from wsss.benchmark.types import LabelKind
 
 COMMITTED = Path("results")
 """Committed results, beside which a report sets new ones; their finished runs tell how long one takes."""
 SCHEMA = 1
 """Version of the files' layout."""
+KEPT = ("spec.json", "curve.csv", "counts.npz", "environment.txt", "samples/**/*.png")
+"""What a finished run keeps beside its record."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,6 +85,8 @@ class Record:
     command: str
     """Replays this run."""
     started: str
+    files: dict[str, str] = dataclasses.field(default_factory=dict)
+    """SHA-256 of what the run keeps beside this file, by path within its folder; known when it is finished."""
     schema: int = SCHEMA
     protocol: int = PROTOCOL
 
@@ -157,11 +159,13 @@ class RunFolder:
         """Write one of the folder's JSON files atomically."""
         write_text(self.path / name, json.dumps(to_plain(value), indent=1, allow_nan=False) + "\n")
 
-    def finish(self, record: Record) -> None:
+    def finish(self, record: Record) -> Record:
         """Declare the run finished: the last write, after which checkpoint and failure are of no use."""
+        record = dataclasses.replace(record, files=self._digests())
         self.write("run.json", record)
         self.checkpoint.unlink(missing_ok=True)
         (self.path / "failure.json").unlink(missing_ok=True)
+        return record
 
     def write_counts(self, counts: Counts) -> None:
         """Write ``counts.npz`` atomically."""
@@ -198,6 +202,18 @@ class RunFolder:
             depth_source=None if source is None else str(source),
         )
 
+    def check(self, record: Record) -> None:
+        """Make sure that the files are those that the run left.
+
+        Raises:
+            BenchmarkError: One is damaged, changed or missing.
+        """
+        found = self._digests()
+        for name, digest in record.files.items():
+            if found.get(name) != digest:
+                what = "is not as the run left it" if name in found else "is missing"
+                raise BenchmarkError(f"{self.path / name} {what}; restore it, or delete {self.path} and rerun")
+
     def read_record(self) -> Record:
         """Read ``run.json``.
 
@@ -207,6 +223,11 @@ class RunFolder:
         record = _read(self.path / "run.json", Record, f"delete {self.path} and rerun")
         assert isinstance(record, Record)
         return record
+
+    def _digests(self) -> dict[str, str]:
+        """SHA-256 of the files to keep, by path within the folder."""
+        paths = sorted(path for pattern in KEPT for path in self.path.glob(pattern))
+        return {path.relative_to(self.path).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest() for path in paths}
 
 
 def read_plan(suite: Path) -> Plan:
@@ -247,33 +268,7 @@ def _read(path: Path, cls: type, remedy: str) -> Any:
             )
     try:
         read = from_plain(cls, plain, str(path))
-        _check_kinds(read)
+        check_kinds(read)
     except (AttributeError, TypeError, ValueError) as error:  # JSON of another shape
         raise BenchmarkError(f"{path}: is damaged ({error}); {remedy}") from error
     return read
-
-
-def _check_kinds(value: Any) -> None:
-    """Raise TypeError where a field of a record, or of what it holds, is of another kind than it says."""
-    for name, hint in hints_of(type(value)).items():
-        found = getattr(value, name)
-        parts = [(found, hint)]
-        if isinstance(found, dict) and dict in _kinds(hint):
-            parts += [(each, typing.get_args(hint)[1]) for each in found.values()]
-        for one, kind in parts:
-            if not isinstance(one, _kinds(kind)):
-                raise TypeError(f"{name} holds {type(one).__name__}")
-        for one in found if isinstance(found, tuple) else (found,):
-            if dataclasses.is_dataclass(one):
-                _check_kinds(one)
-
-
-@functools.cache
-def _kinds(hint: Any) -> tuple[type, ...]:
-    """The classes that an annotation allows at its surface."""
-    origin = typing.get_origin(hint)
-    if origin in (typing.Union, UnionType):
-        return tuple(kind for part in typing.get_args(hint) for kind in _kinds(part))
-    if origin is typing.Literal:
-        return (str,)
-    return {Any: (object,), float: (int, float)}.get(hint, (origin or hint,))

@@ -12,7 +12,7 @@ import torch
 import tyro
 from rich.console import Console
 
-from wsss.benchmark import discovery, locks, planning, point_sources, slurm, slurm_queue
+from wsss.benchmark import discovery, locks, planning, point_sources, showcase, slurm, slurm_queue
 from wsss.benchmark.console import Display
 from wsss.benchmark.errors import BenchmarkError, UsageError, unknown_name
 from wsss.benchmark.geometry.sampling import Sampling
@@ -79,7 +79,7 @@ def _run(
     for reason in sorted({f"{run.name}: n/a, {run.cell.skip}" for run in wanted if run.cell.skip}):
         console.print(reason, markup=False, highlight=False)
     possible = [run for run in wanted if not run.cell.skip]
-    missing = [run for run in possible if not ((folder := run.folder(place.results)) and folder.finished)]
+    missing = [run for run in possible if not _finished(run, workplace)]
     console.print(f"{chosen.name}: {len(possible) - len(missing)} of {len(possible)} runs are done", highlight=False)
     jobs = execution.jobs or max(1, min(_most_jobs(execution), len(missing)))
     runtime = Runtime(
@@ -105,9 +105,16 @@ def _planned(
     with Display(0, console) as display:
         with workplace.making(chosen, names, lambda name, owner: tell(f"data, labels or points of {name}", owner)):
             runs = planning.plan(chosen, workplace, filters, display.stage, configs)
+            finished = [run for run in runs if filters.match(run.cell) and _finished(run, workplace)]
+            showcase.complete(finished, workplace, display.stage)
         with locks.in_turn(workplace.results / chosen.name, lambda owner: tell("the plan", owner)):
             planning.write_plan(chosen, runs, filters, workplace.results)
     return runs
+
+
+def _finished(run: Run, workplace: Workplace) -> bool:
+    folder = run.folder(workplace.results)
+    return folder is not None and folder.finished
 
 
 def _execute(

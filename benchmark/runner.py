@@ -12,36 +12,30 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import cv2
 import numpy as np
 import torch
-from jaxtyping import UInt8
 from lightning_fabric import Fabric
 
-from wsss.benchmark import distributed, memory, planning, processes, showcase
-from wsss.benchmark.atomic import replacing, write_text
+from wsss.benchmark import distributed, memory, planning, processes, samples, showcase
+from wsss.benchmark.atomic import write_text
 from wsss.benchmark.dataset import Dataset
 from wsss.benchmark.devices import check_devices, fabric_of, facts_of, name_of, threads_of_rank
 from wsss.benchmark.errors import BenchmarkError
-from wsss.benchmark.evaluate import evaluate, frames_of
+from wsss.benchmark.evaluate import evaluate
 from wsss.benchmark.loader import TrainingSet
 from wsss.benchmark.method import Method, Task
 from wsss.benchmark.networks import image_network, point_network
 from wsss.benchmark.planning import Run
 from wsss.benchmark.provenance import environment, provenance
 from wsss.benchmark.records import Counts, Record, RunFolder
-from wsss.benchmark.spec import EvalConfig, RunSpec, TrainConfig, from_plain
+from wsss.benchmark.samples import Predicted, sample_frames
+from wsss.benchmark.spec import RunSpec, TrainConfig, from_plain
 from wsss.benchmark.statistics import iou, miou
 from wsss.benchmark.trainer import OnStep, Runtime, lr_factor, train
-from wsss.benchmark.types import Frame
 from wsss.benchmark.workplace import OnProgress
 
 if TYPE_CHECKING:
     from wsss.benchmark.board import Board
-
-Predicted = dict[str, UInt8[np.ndarray, "h w"]]
-SAMPLES = 3
-"""Frames per dataset whose predictions are kept for the qualitative figure, evenly spaced over the split."""
 
 
 def execute(run: Run, results: Path, runtime: Runtime, on_progress: OnProgress, command: str) -> Record:
@@ -73,8 +67,7 @@ def execute(run: Run, results: Path, runtime: Runtime, on_progress: OnProgress, 
         folder.write("failure.json", {**failure, "step": getattr(error, "step", None)})
         raise
     on_progress("finish", 1, 1, "")  # whoever holds the folder's lock makes sure of it once more
-    folder.finish(record)
-    return record
+    return folder.finish(record)
 
 
 def _bring_to_end(
@@ -129,51 +122,20 @@ def _score(method: Method, run: Run, fabric: Fabric, on_progress: OnProgress) ->
     assert run.spec is not None and run.dataset is not None
     method.eval()
     config = run.spec.evaluate
-    samples = sample_frames(run.dataset, config)
+    shown = {frame.id for frame in sample_frames(run.dataset, config)}
     with fabric.autocast():
         return evaluate(
-            method.predictors(), run.dataset, config, fabric.device, {frame.id for frame in samples},
+            method.predictors(), run.dataset, config, fabric.device, shown,
             lambda done, total: on_progress("evaluate", done, total, ""),
         )  # fmt: skip
 
 
 def _write_evaluation(run: Run, folder: RunFolder, results: Path, counts: Counts, predicted: Predicted) -> None:
     """Store counts and samples, of pictures and of points."""
-    assert run.spec is not None and run.dataset is not None
-    for name, image in predicted.items():
-        _write_png(folder.samples / f"{name}.png", image)
-    samples = sample_frames(run.dataset, run.spec.evaluate)
-    _write_shared_samples(run, results / run.suite.name / "samples" / run.spec.dataset, samples)
+    samples.write_predicted(folder, predicted)
+    samples.write_shared(run, results)
     showcase.write(run, results)
     folder.write_counts(counts)
-
-
-def sample_frames(dataset: Dataset, config: EvalConfig) -> list[Frame]:
-    """The frames of the qualitative figure: evenly spaced, whatever the results."""
-    frames = [frame for _, frame in frames_of(dataset, config)]
-    places = np.unique(((np.arange(SAMPLES) + 0.5) / SAMPLES * len(frames)).astype(int))
-    return [frames[i] for i in places]
-
-
-def _write_shared_samples(run: Run, folder: Path, frames: list[Frame]) -> None:
-    """Image, truth and the weak labels that such a frame would carry in training, once for all runs."""
-    assert run.spec is not None and run.dataset is not None
-    for frame in frames:
-        dense = run.dataset.dense(frame)
-        assert dense is not None
-        pictures = {"image": run.dataset.image(frame)[..., ::-1], "truth": dense}
-        if run.spec.labels != "full":
-            weak = run.dataset.weak(frame, run.spec.labels, run.spec.seed)
-            pictures[f"weak-{run.spec.labels}-{run.spec.seed}"] = weak
-        for name, picture in pictures.items():
-            path = folder / frame.id / f"{name}.png"
-            if not path.is_file():
-                _write_png(path, picture)
-
-
-def _write_png(path: Path, image: UInt8[np.ndarray, "..."]) -> None:
-    with replacing(path) as temporary:
-        temporary.write_bytes(cv2.imencode(".png", np.ascontiguousarray(image))[1].tobytes())
 
 
 def _record(
@@ -224,8 +186,8 @@ def _show(board: "Board", run: Run, predicted: Predicted) -> None:
     from wsss.benchmark.board import predictions
 
     assert run.spec is not None and run.dataset is not None
-    samples = sample_frames(run.dataset, run.spec.evaluate)
-    sheets = predictions(run.dataset, samples, predicted, run.spec.labels, run.spec.seed)
+    frames = sample_frames(run.dataset, run.spec.evaluate)
+    sheets = predictions(run.dataset, frames, predicted, run.spec.labels, run.spec.seed)
     board.images(run.spec.train.steps, sheets)
 
 

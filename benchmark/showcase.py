@@ -3,7 +3,8 @@
     <results>/<suite>/points/<dataset>-<provider>.npz     points of one scene around a labelled frame, and its image
                                                   .json   what they are, and the quality over a sample of scenes
 
-Both are written once per dataset and source of points, by whichever run comes first; nobody's result depends on them.
+Both are written once per dataset and source of points, by whichever run comes first, and again if they are taken away;
+nobody's result depends on them.
 A source with other settings than its defaults has their digest in its name.
 """
 
@@ -15,6 +16,7 @@ import numpy as np
 from jaxtyping import Float
 from scipy.stats import rankdata
 
+from wsss.benchmark import planning, samples
 from wsss.benchmark.atomic import replacing, write_text
 from wsss.benchmark.dataset import Dataset
 from wsss.benchmark.errors import BenchmarkError
@@ -25,6 +27,7 @@ from wsss.benchmark.planning import Run
 from wsss.benchmark.showcase_points import Look, arrays_of, look_at
 from wsss.benchmark.spec import to_plain
 from wsss.benchmark.types import IGNORE, Scene
+from wsss.benchmark.workplace import OnProgress, Workplace
 
 SCENES = 8
 """Scenes, evenly spaced over the training split, whose points are measured at their middle labelled frame."""
@@ -46,9 +49,8 @@ def write(run: Run, results: Path) -> Path | None:
     if run.clouds is None or run.dataset is None or run.supervision is None:
         return None
     clouds, dataset = run.clouds, run.dataset
-    path = results / run.suite.name / "points" / f"{dataset.name}-{source_name(clouds)}.npz"
-    facts = path.with_suffix(".json")
-    if path.is_file() and facts.is_file():
+    path = _path(run, clouds, results)
+    if _there(path):
         return path
     frames = _sample(dataset)
     looks = [look_at(clouds, scene, index) for scene, index in frames]
@@ -68,14 +70,35 @@ def write(run: Run, results: Path) -> Path | None:
         "points": len(arrays["xyz"]),
         **_quality(looks),
     }
-    write_text(facts, json.dumps(about, indent=1) + "\n")
+    write_text(path.with_suffix(".json"), json.dumps(about, indent=1) + "\n")
     return path
+
+
+def complete(finished: list[Run], workplace: Workplace, on_progress: OnProgress) -> None:
+    """Make again what finished runs left for figures and page and is gone; the points too, where that needs them.
+
+    Raises:
+        BenchmarkError: A scene has no points, or the disk is full.
+    """
+    for run in finished:
+        samples.write_shared(run, workplace.results)
+        if run.clouds is not None and not _there(_path(run, run.clouds, workplace.results)):
+            write(planning.require(planning.with_points(run, workplace, on_progress)), workplace.results)
 
 
 def source_name(clouds: Clouds) -> str:
     """``plane_sweep``; with other settings than the defaults also the first digits of their digest."""
     name, ours = providers.name_of(clouds.geometry), providers.digest(clouds.geometry)
     return name if ours == providers.digest(type(clouds.geometry)()) else f"{name}-{ours[:8]}"
+
+
+def _path(run: Run, clouds: Clouds, results: Path) -> Path:
+    return results / run.suite.name / "points" / f"{run.cell.dataset}-{source_name(clouds)}.npz"
+
+
+def _there(path: Path) -> bool:
+    """Whether the points and what is said of them exist."""
+    return path.is_file() and path.with_suffix(".json").is_file()
 
 
 def _sample(dataset: Dataset) -> list[tuple[Scene, int]]:

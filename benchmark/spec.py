@@ -7,6 +7,7 @@ import json
 import typing
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from types import UnionType
 from typing import Any, Literal
 
 from wsss.benchmark.errors import UsageError
@@ -174,6 +175,36 @@ def _items(hint: Any, values: list[Any], where: str) -> Iterator[Any]:
     of = (*typing.get_args(hint), None)[0]
     for place, value in enumerate(values):
         yield from_plain(of, value, f"{where}[{place}]") if dataclasses.is_dataclass(of) else value
+
+
+def check_kinds(value: Any) -> None:
+    """Make sure that the fields of a dataclass, and of those that it holds, are of the kinds that they say.
+
+    Raises:
+        TypeError: One is not; the text names it.
+    """
+    for name, hint in hints_of(type(value)).items():
+        found = getattr(value, name)
+        parts = [(found, hint)]
+        if isinstance(found, dict) and dict in _kinds(hint):
+            parts += [(each, typing.get_args(hint)[1]) for each in found.values()]
+        for one, kind in parts:
+            if not isinstance(one, _kinds(kind)):
+                raise TypeError(f"{name} holds {type(one).__name__}")
+        for one in found if isinstance(found, tuple) else (found,):
+            if dataclasses.is_dataclass(one):
+                check_kinds(one)
+
+
+@functools.cache
+def _kinds(hint: Any) -> tuple[type, ...]:
+    """The classes that an annotation allows at its surface."""
+    origin = typing.get_origin(hint)
+    if origin in (typing.Union, UnionType):
+        return tuple(kind for part in typing.get_args(hint) for kind in _kinds(part))
+    if origin is typing.Literal:
+        return (str,)
+    return {Any: (object,), float: (int, float)}.get(hint, (origin or hint,))
 
 
 def fingerprint(spec: RunSpec, digests: dict[str, str], version: int) -> str:

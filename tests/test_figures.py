@@ -1,7 +1,7 @@
 """Every figure of an invented suite, the same bytes each time; and what a run leaves for them."""
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import ClassVar
 
@@ -27,9 +27,11 @@ from wsss.benchmark.report.results import Results
 from wsss.benchmark.report.sheet import legend_height
 from wsss.benchmark.report.style import WIDTH, paper_style
 from wsss.benchmark.report.style import render as files_of
+from wsss.benchmark.spec import RunSpec, TrainConfig
 from wsss.benchmark.suites import SMOKE
 from wsss.benchmark.supervision import Supervision
 from wsss.benchmark.types import IGNORE
+from wsss.benchmark.workplace import Workplace
 
 SHAPE = (24, 40)
 DPI = 200
@@ -237,6 +239,29 @@ def test_a_run_leaves_points_and_their_quality(tmp_path: Path) -> None:
     assert (path.read_bytes(), path.stat().st_mtime_ns) == before
     again = showcase.write(run, tmp_path / "elsewhere")
     assert again is not None and again.read_bytes() == before[0]
+
+
+@pytest.mark.parametrize("suffix", [".npz", ".json"])
+def test_what_finished_runs_left_is_made_again_where_it_is_gone(tmp_path: Path, suffix: str) -> None:
+    dataset = driven(tmp_path)
+    clouds = clouds_of(dataset, Walled(), tmp_path)
+    train = TrainConfig(steps=1, crop=(32, 32))
+    run = replace(
+        learning(dataset, clouds, tmp_path),
+        spec=RunSpec(dataset=dataset.name, data="real", labels="full", method="rewis3d", seed=0, train=train),
+    )
+    place = Workplace(results=tmp_path / "results", work=tmp_path)
+    told = []
+    showcase.complete([run], place, lambda *news: told.append(news))
+    made = {path: path.read_bytes() for path in (tmp_path / "results").rglob("*.*")}
+    assert {path.suffix for path in made} == {".npz", ".json", ".png"}
+    next(path for path in made if path.suffix == suffix).unlink()
+    next(path for path in made if path.name == "truth.png").unlink()
+    showcase.complete([run], place, lambda *news: told.append(news))
+    assert {path: path.read_bytes() for path in (tmp_path / "results").rglob("*.*")} == made
+    before = len(told)
+    showcase.complete([run], place, lambda *news: told.append(news))
+    assert before == len(told) > 0
 
 
 def test_sources_with_other_settings_have_other_names(tmp_path: Path) -> None:

@@ -81,7 +81,7 @@ def test_kills_at_random_moments_lose_and_double_nothing(bench, tmp_path, tiny_m
     assert len(finished_once(tmp_path / "desk")) == 1
 
 
-@pytest.mark.parametrize("what", ["checkpoint", "counts", "plan"])
+@pytest.mark.parametrize("what", ["checkpoint", "counts", "plan", "sample", "shared sample"])
 def test_a_truncated_file_is_made_again_or_named_with_the_next_step(bench, tmp_path, what):
     truncated(bench, tmp_path / "desk", what)
 

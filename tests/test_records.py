@@ -36,10 +36,31 @@ def test_a_run_goes_through_its_states(tmp_path):
     folder.write("failure.json", {"error": "x", "traceback": "x"})
     assert folder.state == "failed"
     folder.write_counts(COUNTS)
-    folder.finish(record())
+    finished = folder.finish(record())
     assert folder.state == "done"
     assert not folder.checkpoint.exists() and not (folder.path / "failure.json").exists()
-    assert folder.read_record() == record()
+    assert folder.read_record() == finished == record(files=finished.files)
+    assert sorted(finished.files) == ["counts.npz", "spec.json"]
+
+
+@pytest.mark.parametrize("name", ["curve.csv", "samples/a.png", "samples/deep/b.png", "counts.npz"])
+def test_what_a_finished_run_keeps_is_known_by_its_digest(tmp_path, name):
+    folder = RunFolder(tmp_path)
+    folder.write_counts(COUNTS)
+    write_text(folder.curve, "step\n")
+    for picture in ("a.png", "deep/b.png"):
+        write_text(folder.samples / picture, "picture")
+    write_text(tmp_path / "board" / "events", "nobody's")
+    finished = folder.finish(record())
+    folder.check(finished)
+    write_text(tmp_path / "board" / "events", "changed")
+    folder.check(finished)
+    os.truncate(tmp_path / name, (tmp_path / name).stat().st_size - 1)
+    with pytest.raises(BenchmarkError, match=rf"{name} is not as the run left it; restore it, or delete {tmp_path}"):
+        folder.check(finished)
+    (tmp_path / name).unlink()
+    with pytest.raises(BenchmarkError, match=rf"{name} is missing"):
+        folder.check(finished)
 
 
 def test_counts_round_trip_without_pickles(tmp_path):

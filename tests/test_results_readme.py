@@ -17,8 +17,8 @@ from wsss.benchmark.spec import EvalConfig, NetworkConfig, PointNetworkConfig, P
 ROOT = Path(__file__).parents[1]
 PAGE = (ROOT / "results" / "README.md").read_text("utf-8")
 SECTIONS = {part.splitlines()[0]: part for part in PAGE.split("\n## ")[1:]}
-OPEN = ("config", "settings", "packages", "scores")
-"""Their keys are the method's, the source's, the environment's and the predictors'."""
+OPEN = ("config", "settings", "packages", "scores", "files")
+"""Their keys are the method's, the source's, the environment's, the predictors' and paths."""
 
 
 def explained(section):

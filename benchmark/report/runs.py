@@ -59,10 +59,12 @@ def read_run(cell: Cell, path: Path) -> Run:
     """Read a finished run and reduce its counts to sums per scene.
 
     Raises:
-        BenchmarkError: A file is damaged, or the counts lack a predictor that the record names.
+        BenchmarkError: A file is damaged or changed, or the counts lack a predictor that the record names.
     """
     folder = RunFolder(path)
-    record, counts = folder.read_record(), folder.read_counts()
+    record = folder.read_record()
+    folder.check(record)
+    counts = folder.read_counts()
     missing = set(record.scores) - set(counts.tables)
     if missing or not record.scores:
         raise BenchmarkError(f"{path}/counts.npz lacks the predictor {sorted(missing)}; delete {path} and rerun")
