@@ -4,13 +4,14 @@ import json
 import subprocess
 import sys
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 from fake_results import fake_measures, write_suite
 
 from wsss.benchmark.atomic import write_text
-from wsss.benchmark.records import Counts, RunFolder
+from wsss.benchmark.records import Counts, Record, RunFolder
 
 Result = tuple[float, str, float | None]
 
@@ -28,7 +29,7 @@ def large_suite(folder: Path) -> int:
     """
     seed = write_suite(folder.parent / "template", seeds=(0,), datasets=("town",), samples=False)
     plan = json.loads((seed / "plan.json").read_text())
-    template = json.loads(next((seed / "runs").rglob("run.json")).read_text())
+    template = RunFolder(next((seed / "runs").rglob("run.json")).parent).read_record()
     curve = next((seed / "runs").rglob("curve.csv")).read_text()
     cells = []
     for number, dataset in enumerate(DATASETS):
@@ -37,7 +38,7 @@ def large_suite(folder: Path) -> int:
                 for one in range(3):
                     cell = {"dataset": dataset, "labels": kind, "method": method, "seed": one}
                     path = f"runs/{dataset}/{kind}/{method}/{one}-00000000"
-                    _run(RunFolder(folder / path), {**template, "suite": folder.name}, cell, curve, number)
+                    _run(RunFolder(folder / path), replace(template, suite=folder.name), cell, curve, number)
                     cells.append({**cell, "folder": path, "skip": None})
     names = [f"class {number}" for number in range(CLASSES)]
     about = {"title": "T", "classes": names, "colors": [[9 * n, 255 - 9 * n, 80] for n in range(CLASSES)], "things": []}
@@ -49,7 +50,7 @@ def large_suite(folder: Path) -> int:
     return len(cells)
 
 
-def _run(run: RunFolder, record: dict, cell: dict, curve: str, number: int) -> None:
+def _run(run: RunFolder, record: Record, cell: dict, curve: str, number: int) -> None:
     truth = np.random.default_rng(number)
     labelled = truth.integers(400, 4000, (IMAGES, CLASSES))
     rng = np.random.default_rng([number, METHODS.index(cell["method"]), cell["seed"], len(cell["labels"])])
@@ -62,10 +63,9 @@ def _run(run: RunFolder, record: dict, cell: dict, curve: str, number: int) -> N
     )  # fmt: skip
     run.write_counts(counts)
     write_text(run.curve, curve)
-    record["spec"] = {**record["spec"], **cell}
-    record["scores"] = {"network": {"miou": 0.5, "classes": [0.5] * CLASSES}}
-    record["labels"] = {**record["labels"], "coverage": [0.9] * CLASSES}
-    run.write("run.json", record)
+    spec, labels = replace(record.spec, **cell), {**record.labels, "coverage": [0.9] * CLASSES}
+    scores = {"network": {"miou": 0.5, "classes": [0.5] * CLASSES}}
+    run.finish(replace(record, spec=spec, labels=labels, scores=scores))
 
 
 def large_report() -> Result:

@@ -90,7 +90,7 @@ def many_runs(runs: int) -> Path:
     """A suite of so many finished runs, of rows with three seeds; 8 classes, 24 images, and a curve of 100 lines."""
     template = write_suite(new_folder() / "template", seeds=(0,), datasets=("town",), samples=False)
     old = read_plan(template)
-    record = json.loads(next((template / "runs").rglob("run.json")).read_text())
+    record = RunFolder(next((template / "runs").rglob("run.json")).parent).read_record()
     curve = next((template / "runs").rglob("curve.csv")).read_text()
     folder, cells = new_folder() / "many", []
     labelled = np.random.default_rng(0).integers(400, 4000, (24, 8))
@@ -106,9 +106,8 @@ def many_runs(runs: int) -> Path:
             run.write_counts(Counts(image_ids=ids, scene_ids=scenes, tables={"network": table}, measures=measures))
             write_text(run.curve, curve)
             scores = {"network": {"miou": 0.5, "classes": [0.5] * 8}}
-            labels = {**record["labels"], "coverage": [0.9] * 8}
-            spec = {**record["spec"], **cell}
-            run.write("run.json", {**record, "spec": spec, "scores": scores, "labels": labels})
+            labels = {**record.labels, "coverage": [0.9] * 8}
+            run.finish(replace(record, spec=replace(record.spec, **cell), scores=scores, labels=labels))
             cells.append(Cell(**cell, folder=run.path.relative_to(folder).as_posix()))
     about = {"title": "Town", "classes": [f"class {i}" for i in range(8)], "colors": [[9 * i] * 3 for i in range(8)]}
     methods = {f"row{row}": {**old.methods["ema"], "title": f"Row {row}"} for row in range(runs // 3)}

@@ -59,7 +59,7 @@ def all_figures(results: Results) -> list[Picture]:
     Raises:
         BenchmarkError: A stored file is damaged.
     """
-    with paper_style():
+    with paper_style(str(results.plan)):
         return [
             Picture(name=name, title=title, caption=text, files=render(figure))
             for name, title, text, figure in _planned(results)

@@ -22,16 +22,26 @@ RANGES = ((0x20, 0x17F), (0x370, 0x3FF), (0x2010, 0x206F), (0x2070, 0x209F), (0x
 """Latin, Greek, punctuation, raised and lowered digits, arrows, signs of mathematics."""
 
 
+def families(text: str) -> list[str]:
+    """The font families of figures: the small one, and the whole one after it where the small one lacks a character.
+
+    Args:
+        text: What the figures print beside this package's own words. A second family makes every text slower to draw.
+    """
+    lacks = any(not any(first <= ord(letter) <= last for first, last in RANGES) for letter in text)
+    return [_small(), *(["DejaVu Sans"] if lacks else [])]
+
+
 @cache
-def families() -> list[str]:
-    """The font families of a figure: the small one, known to matplotlib from the first call on, then the whole one."""
+def _small() -> str:
+    """Name of the small font, known to matplotlib from the first call on."""
     folder = Path(tempfile.mkdtemp(prefix="wsss-fonts-"))
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     for name, style in FILES.items():
         path = folder / name.replace("DejaVu", "wsss")
         _reduce(Path(get_data_path()) / "fonts" / "ttf" / name, path, style)
         font_manager.fontManager.addfont(path)
-    return [FAMILY, "DejaVu Sans"]
+    return FAMILY
 
 
 def _reduce(source: Path, target: Path, style: str) -> None:

@@ -30,12 +30,16 @@ WIDTH = 6.875
 
 
 @contextmanager
-def paper_style() -> Iterator[None]:
-    """The style sheet over matplotlib's own defaults, whatever the user's configuration says."""
+def paper_style(text: str = "") -> Iterator[None]:
+    """The style sheet over matplotlib's own defaults, whatever the user's configuration says.
+
+    Args:
+        text: What figures will print beside this package's own words, in any script.
+    """
     with matplotlib.rc_context(), as_file(files("wsss.benchmark.report") / "paper.mplstyle") as sheet:
         matplotlib.rcdefaults()
         matplotlib.rcParams.update(matplotlib.rc_params_from_file(sheet, use_default_template=False))
-        matplotlib.rcParams["font.family"] = families()
+        matplotlib.rcParams["font.family"] = families(text)
         yield
 
 
@@ -57,12 +61,14 @@ def render(figure: Figure) -> dict[str, bytes]:
         "pdf": {"CreationDate": None, "Creator": "wsss", "Producer": "wsss"},
         "png": {"Software": None},
     }
+    if layout := figure.get_layout_engine():  # once, so that both files look the same; saving would draw for it twice
+        layout.execute(figure)
+        figure.set_layout_engine(None)
     rendered = {}
     for suffix, fields in metadata.items():
         buffer = io.BytesIO()
         figure.savefig(buffer, format=suffix, metadata=fields)
         rendered[suffix] = buffer.getvalue()
-        figure.set_layout_engine("none")  # laid out once, so that both files look the same
     return rendered
 
 
