@@ -3,6 +3,7 @@
 import os
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from wsss.benchmark import discovery
 from wsss.benchmark.console import Display
 from wsss.benchmark.dataset import Dataset
 from wsss.benchmark.errors import DatasetError, UsageError, unknown_name
+from wsss.benchmark.lock_owner import Owner
 from wsss.benchmark.suites import QUICK
 from wsss.benchmark.types import Scene, Split
 from wsss.benchmark.workplace import Workplace
@@ -54,11 +56,20 @@ class Where:
             DatasetMissing: It is not there.
         """
         if self.miniature:
-            with Display(0, console) as display:
+            with self.making(name, console), Display(0, console) as display:
                 return Workplace().open(name, QUICK, display.stage)
         if self.folder is None:
             raise UsageError("name the folder that holds the datasets with --data-root or WSSS_DATA, or --miniature")
         return discovery.dataset(name)(self.folder / name)
+
+    def making(self, name: str, console: Console) -> AbstractContextManager[None]:
+        """Nobody else makes data, labels or points of the dataset meanwhile; the console tells who is waited for."""
+
+        def tell(what: str, owner: Owner) -> None:
+            text = f"waiting for {owner}, which is at data, labels or points of {what}"
+            console.print(text, markup=False, highlight=False)
+
+        return Workplace().making(QUICK.kind if self.miniature else "real", [name], tell)
 
     @property
     def folder(self) -> Path | None:

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from wsss.benchmark import distributed, measures
 from wsss.benchmark.dataset import Dataset
-from wsss.benchmark.errors import DatasetError
+from wsss.benchmark.errors import BenchmarkError, DatasetError
 from wsss.benchmark.geometry.surfaces import Surfaces
 from wsss.benchmark.method import Predictor
 from wsss.benchmark.records import Counts
@@ -72,6 +72,10 @@ def evaluate(
         device: Where the networks are.
         keep: Ids of frames whose predicted train ids (of the first predictor) are returned too.
         on_image: Told (done, images), those of this rank.
+
+    Raises:
+        BenchmarkError: A prediction is not finite.
+        DatasetError: There is no frame to score, or one has no dense labels.
     """
     frames, surfaces = frames_of(dataset, config), Surfaces(dataset)
     rows = {name: _Rows(len(frames)) for name in predictors}
@@ -88,6 +92,11 @@ def evaluate(
         for name, predictor in predictors.items():
             scores = scores_of(predictor, pixels, config, size)
             predicted, probability = winners(scores), probability_of_winners(scores)
+            if not np.isfinite(probability).all():
+                raise BenchmarkError(
+                    f"{name} predicts no number in {np.mean(~np.isfinite(probability)):.1%} of {frame.id}: train with "
+                    f"a lower --train.lr, or with --train.precision 32-true if it was a half one"
+                )
             rows[name].put(row, _measured(predicted, probability, dense, depth, len(dataset.classes)))
             if name == first:
                 looked.add(frame, predicted)

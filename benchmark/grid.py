@@ -52,3 +52,8 @@ class Suite:
     """Of the miniature."""
     grows: bool = False
     """Whether runs of earlier calls stay in the plan: for single runs that a user collects in one table."""
+
+    @property
+    def kind(self) -> str:
+        """Which data it is made of: ``real``, ``miniature-full``, ..."""
+        return self.data if self.data == "real" else f"{self.data}-{self.size}"

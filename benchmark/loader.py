@@ -1,5 +1,6 @@
 """Frames -> samples -> batches, each a function of (seed, step, position) alone."""
 
+import signal
 from collections.abc import Iterator
 from dataclasses import fields, replace
 from functools import partial
@@ -146,4 +147,10 @@ def batches(training: TrainingSet, config: TrainConfig, seed: int, start: int, w
         pin_memory=pin,
         multiprocessing_context="spawn" if workers else None,
         prefetch_factor=4 if workers else None,
+        worker_init_fn=_ignore_announcements if workers else None,
     )
+
+
+def _ignore_announcements(worker: int) -> None:
+    """SLURM announces the end of a job to all its processes; the one that trains answers and still needs loaders."""
+    signal.signal(signal.SIGUSR2, signal.SIG_IGN)

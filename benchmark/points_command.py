@@ -61,7 +61,7 @@ def make_points(console: Console, where: Where, wanted: Wanted) -> int:
         predictions = rerun_export.read_predictions(wanted.predictions, dataset)
         scenes = _predicted(scenes, predictions, wanted)
     clouds = Clouds(dataset, provider(), FOLDER)
-    with Display(0, console) as display:
+    with where.making(name, console), Display(0, console) as display:
         tell = lambda done, total: display.stage(f"points {name} {wanted.geometry}", done, total, "")  # noqa: E731
         results = clouds.prepare(scenes, wanted.jobs or os.cpu_count() or 1, tell)
     failed = {one.scene: one.outcome for one in results if isinstance(one.outcome, Failure)}

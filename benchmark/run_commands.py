@@ -103,7 +103,7 @@ def _planned(
         console.print(f"waiting for {owner}, which is at {what}", markup=False, highlight=False)
 
     with Display(0, console) as display:
-        with workplace.making(chosen, names, lambda name, owner: tell(f"data, labels or points of {name}", owner)):
+        with workplace.making(chosen.kind, names, lambda name, owner: tell(f"data, labels or points of {name}", owner)):
             runs = planning.plan(chosen, workplace, filters, display.stage, configs)
             finished = [run for run in runs if filters.match(run.cell) and _finished(run, workplace)]
             showcase.complete(finished, workplace, display.stage)

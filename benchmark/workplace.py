@@ -35,18 +35,17 @@ class Workplace:
         return os.cpu_count() or 1
 
     @contextmanager
-    def making(self, suite: Suite, names: Iterable[str], tell: Callable[[str, Owner], None]) -> Iterator[None]:
+    def making(self, kind: str, names: Iterable[str], tell: Callable[[str, Owner], None]) -> Iterator[None]:
         """Nobody else makes data, labels or points of these datasets meanwhile.
 
         Args:
-            suite: Whose data.
+            kind: ``Suite.kind`` of the data.
             names: Of the datasets.
             tell: Told the dataset and who is at it, where somebody must be waited for.
 
         Raises:
             BenchmarkError: The folder of made things cannot be written.
         """
-        kind = suite.data if suite.data == "real" else f"{suite.data}-{suite.size}"
         with ExitStack() as stack:
             for name in sorted(set(names)):  # everybody in the same order, or two could wait for each other
                 folder = self.work / "locks" / f"{kind}-{name}"
@@ -64,7 +63,7 @@ class Workplace:
                 raise UsageError(
                     f"suite {suite.name} is made of miniature data; --data-root is for suites of real data"
                 )
-            return self.work / "data" / f"miniature-{suite.size}" / name
+            return self.work / "data" / suite.kind / name
         folder = self.data_root or os.environ.get("WSSS_DATA")
         if folder is None:
             raise UsageError(

@@ -356,13 +356,13 @@ def test_a_second_command_waits_while_the_first_makes_data(desk, monkeypatch):
     monkeypatch.setattr(locks, "BEAT_SECONDS", 0.1)
     waited = []
     with ExitStack() as first:
-        first.enter_context(Workplace().making(suite("smoke"), ["nyuv2", "cityscapes"], lambda name, owner: None))
+        first.enter_context(Workplace().making(suite("smoke").kind, ["nyuv2", "cityscapes"], lambda name, owner: None))
 
         def tell(name, owner):
             waited.append((name, owner.pid))
             first.close()  # the first command is done
 
-        with Workplace().making(suite("smoke"), ["cityscapes", "waymo"], tell):
+        with Workplace().making(suite("smoke").kind, ["cityscapes", "waymo"], tell):
             assert {path.parent.name for path in desk.rglob("lock.json")} == {
                 "miniature-tiny-cityscapes", "miniature-tiny-waymo",
             }  # fmt: skip

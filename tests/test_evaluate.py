@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from toy import Toy, toy
 from toy_clouds import driven
 
-from wsss.benchmark import IGNORE, DatasetError, UsageError, discovery
+from wsss.benchmark import IGNORE, BenchmarkError, DatasetError, UsageError, discovery
 from wsss.benchmark import evaluate as evaluation
 from wsss.benchmark.evaluate import evaluate, probability_of_winners, scores_of, tiled, winners
 from wsss.benchmark.geometry.surfaces import Surfaces
@@ -145,7 +145,7 @@ def test_a_network_that_gives_no_numbers_is_refused(tmp_path):
     def broken(image):
         return nearest_color(image) * float("nan")
 
-    with pytest.raises(ValueError, match="every output of the network finite"):
+    with pytest.raises(BenchmarkError, match=r"broken predicts no number in 100\.0% of val0-0: train with a lower"):
         evaluate({"broken": broken}, toy(tmp_path), EvalConfig(), CPU, set(), silent)
 
 

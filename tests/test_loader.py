@@ -1,5 +1,8 @@
 """Batches are a function of (seed, step, position), whatever the number of workers and wherever a run resumes."""
 
+import multiprocessing
+import os
+import signal
 from dataclasses import fields, replace
 
 import pytest
@@ -39,6 +42,17 @@ def test_workers_and_resuming_change_nothing(supervision):
         assert same(one, other)
     for one, other in zip(whole[4:], collected(training, start=4), strict=True):
         assert same(one, other)
+
+
+def test_loaders_outlive_the_announcement_of_a_jobs_end(supervision):
+    """SLURM sends it to every process; the training one still needs batches to reach its next checkpoint."""
+    made = iter(batches(TrainingSet(supervision, TRAIN, 0), TRAIN, 0, 0, 1, pin=False))
+    first = next(made)
+    for child in multiprocessing.active_children():
+        assert child.pid is not None
+        os.kill(child.pid, signal.SIGUSR2)
+    assert same(first, collected(TrainingSet(supervision, TRAIN, 0))[0])
+    assert len(list(made)) == TRAIN.steps - 1
 
 
 def test_a_preparation_is_applied_by_whoever_makes_the_batch(supervision):

@@ -1,17 +1,20 @@
 """`wsss points` as a user types it: clouds are made once, measured and drawn; a failed scene is told and not hidden."""
 
 import json
+import os
+from contextlib import ExitStack
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from wsss.benchmark import discovery
+from wsss.benchmark import discovery, locks
 from wsss.benchmark.cli import main
 from wsss.benchmark.geometry import quality
 from wsss.benchmark.geometry.poses import placed
 from wsss.benchmark.geometry.providers import load
 from wsss.benchmark.geometry.true_depth import read_truth
+from wsss.benchmark.workplace import Workplace
 
 
 @pytest.fixture
@@ -42,6 +45,17 @@ def test_points_are_made_once_measured_and_drawn(wsss, tmp_path, tiny):
     assert shown[".png"].stat().st_size > 50_000 and shown[".ply"].stat().st_size > 50_000
     assert wsss("kitti360", "--geometry", "sensor", "--scene", scene.id)[0] == 0
     assert manifest.stat().st_mtime_ns == made
+
+
+def test_a_command_that_makes_the_same_is_waited_for(wsss, tiny, monkeypatch):
+    scene = discovery.dataset("kitti360")(tiny("kitti360")).scenes("train")[0]
+    other = ExitStack()
+    other.enter_context(Workplace().making("real", ["kitti360"], lambda name, owner: None))
+    monkeypatch.setattr(locks.time, "sleep", lambda seconds: other.close())  # it ends while we wait
+    code, text = wsss("kitti360", "--geometry", "sensor", "--scene", scene.id)
+    said = " ".join(text.split())
+    assert code == 0 and f"waiting for pid {os.getpid()}" in said
+    assert "which is at data, labels or points of kitti360" in said
 
 
 @pytest.mark.parametrize(
