@@ -64,6 +64,16 @@ def test_only_what_stands_between_markers_changes(desk):
     assert readme.filled(text, desk / "results", desk / "docs") == text
 
 
+def test_a_table_and_a_figure_may_be_named(desk):
+    shutil.copy(ROOT / "results/quick/tables/cost.md", desk / "results/quick/tables")
+    page = PAGE.replace("table quick", "table quick/cost").replace("figure quick", "figure quick/curves")
+    text = readme.filled(page, desk / "results", desk)
+    assert "<!-- table quick/cost -->\n| Dataset | Method | Training" in text
+    assert "](results/quick/figures/curves.png)\n\n*Miniature data" in text
+    with pytest.raises(BenchmarkError, match=r"figures/gone\.png does not exist"):
+        readme.filled(page.replace("quick/curves", "quick/gone"), desk / "results", desk)
+
+
 def test_a_missing_report_and_a_broken_marker_are_told(desk):
     with pytest.raises(BenchmarkError, match=r"other/tables/main\.md does not exist; write it with `wsss report"):
         readme.filled(PAGE.replace("table quick", "table other"), desk / "results", desk)

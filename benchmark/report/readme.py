@@ -1,7 +1,9 @@
 """The tables and figures of README.md: what stands between two markers comes from committed results, word for word.
 
-<!-- table SUITE -->     the rows of SUITE/tables/main.md
-<!-- figure SUITE -->    the first qualitative figure of SUITE, with what its data is
+<!-- table SUITE -->         the rows of SUITE/tables/main.md
+<!-- table SUITE/NAME -->    those of SUITE/tables/NAME.md
+<!-- figure SUITE -->        the first qualitative figure of SUITE, with what its data is
+<!-- figure SUITE/NAME -->   SUITE/figures/NAME.png
 <!-- end -->
 """
 
@@ -37,22 +39,26 @@ def filled(text: str, results: Path, folder: Path) -> str:
     return new
 
 
-def _block(kind: str, suite: str, results: Path, folder: Path) -> str:
-    body = _table(results / suite) if kind == "table" else _figure(results / suite, folder)
-    return f"<!-- {kind} {suite} -->\n{body}\n<!-- end -->"
+def _block(kind: str, what: str, results: Path, folder: Path) -> str:
+    suite, _, name = what.partition("/")
+    if kind == "table":
+        body = _table(results / suite, name or "main")
+    else:
+        body = _figure(results / suite, name or "qualitative*", folder)
+    return f"<!-- {kind} {what} -->\n{body}\n<!-- end -->"
 
 
-def _table(suite: Path) -> str:
-    path = suite / "tables" / "main.md"
+def _table(suite: Path, name: str) -> str:
+    path = suite / "tables" / f"{name}.md"
     if not path.is_file():
         raise BenchmarkError(f"{path} does not exist; write it with `wsss report --suite {suite.name}`")
     return "\n".join(line for line in path.read_text("utf-8").splitlines() if line.startswith("|"))
 
 
-def _figure(suite: Path, folder: Path) -> str:
-    found = sorted((suite / "figures").glob("qualitative*.png"))
+def _figure(suite: Path, name: str, folder: Path) -> str:
+    found = sorted((suite / "figures").glob(f"{name}.png"))
     if not found:
-        raise BenchmarkError(f"{suite / 'figures'} holds no qualitative figure; write it with `wsss report`")
+        raise BenchmarkError(f"{suite / 'figures' / name}.png does not exist; write it with `wsss report`")
     title = read_plan(suite).title.rstrip(". ")
     return f"![{title}]({Path(os.path.relpath(found[0], folder)).as_posix()})\n\n*{title}.*"
 
