@@ -92,11 +92,7 @@ def evaluate(
         for name, predictor in predictors.items():
             scores = scores_of(predictor, pixels, config, size)
             predicted, probability = winners(scores), probability_of_winners(scores)
-            if not np.isfinite(probability).all():
-                raise BenchmarkError(
-                    f"{name} predicts no number in {np.mean(~np.isfinite(probability)):.1%} of {frame.id}: train with "
-                    f"a lower --train.lr, or with --train.precision 32-true if it was a half one"
-                )
+            _check_finite(probability, name, frame)
             rows[name].put(row, _measured(predicted, probability, dense, depth, len(dataset.classes)))
             if name == first:
                 looked.add(frame, predicted)
@@ -154,6 +150,15 @@ class _Looked:
         self.at[frame] = predicted
         if len(self.at) > REMEMBERED:
             del self.at[next(iter(self.at))]
+
+
+def _check_finite(probability: Float[np.ndarray, "h w"], name: str, frame: Frame) -> None:
+    wrong = float(np.mean(~np.isfinite(probability)))
+    if wrong:
+        raise BenchmarkError(
+            f"{name} predicts no number in {wrong:.1%} of {frame.id}: train with a lower --train.lr, or with "
+            f"--train.precision 32-true if it was a half one"
+        )
 
 
 def _pixels(dataset: Dataset, frame: Frame, device: torch.device) -> Float[Tensor, "1 3 h w"]:
