@@ -74,8 +74,7 @@ def evaluate(
         on_image: Told (done, images), those of this rank.
 
     Raises:
-        BenchmarkError: A prediction is not finite.
-        DatasetError: There is no frame to score, or one has no dense labels.
+        BenchmarkError: A prediction is not finite, there is no frame to score, or one has no dense labels.
     """
     frames, surfaces = frames_of(dataset, config), Surfaces(dataset)
     rows = {name: _Rows(len(frames)) for name in predictors}
@@ -91,8 +90,7 @@ def evaluate(
         depth = surfaces.depth(scene, index, (size[0], size[1]))
         for name, predictor in predictors.items():
             scores = scores_of(predictor, pixels, config, size)
-            predicted, probability = winners(scores), probability_of_winners(scores)
-            _check_finite(probability, name, frame)
+            predicted, probability = winners(scores), _sure(scores, name, frame)
             rows[name].put(row, _measured(predicted, probability, dense, depth, len(dataset.classes)))
             if name == first:
                 looked.add(frame, predicted)
@@ -152,13 +150,16 @@ class _Looked:
             del self.at[next(iter(self.at))]
 
 
-def _check_finite(probability: Float[np.ndarray, "h w"], name: str, frame: Frame) -> None:
+def _sure(scores: Float[Tensor, "c h w"], name: str, frame: Frame) -> Float32[np.ndarray, "h w"]:
+    """The probability of what wins, which is a number everywhere."""
+    probability = probability_of_winners(scores)
     wrong = float(np.mean(~np.isfinite(probability)))
     if wrong:
         raise BenchmarkError(
             f"{name} predicts no number in {wrong:.1%} of {frame.id}: train with a lower --train.lr, or with "
             f"--train.precision 32-true if it was a half one"
         )
+    return probability
 
 
 def _pixels(dataset: Dataset, frame: Frame, device: torch.device) -> Float[Tensor, "1 3 h w"]:
