@@ -29,11 +29,11 @@ def test_commands_suites_and_linked_files_exist():
 
 
 PAGE = """# A page
-<!-- table quick -->
+<!-- table miniature -->
 old
 <!-- end -->
 between <!-- a remark -->
-<!-- figure quick -->
+<!-- figure miniature -->
 <!-- end -->
 after
 """
@@ -43,11 +43,11 @@ after
 def desk(tmp_path, monkeypatch):
     """A folder with a page and the committed results of one suite."""
     for name in ("plan.json", "tables/main.md"):
-        (tmp_path / "results/quick" / name).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy(ROOT / "results/quick" / name, tmp_path / "results/quick" / name)
-    (tmp_path / "results/quick/figures").mkdir()
+        (tmp_path / "results/miniature" / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(ROOT / "results/miniature" / name, tmp_path / "results/miniature" / name)
+    (tmp_path / "results/miniature/figures").mkdir()
     for name in ("qualitative-b.png", "qualitative-a.png", "curves.png"):
-        (tmp_path / "results/quick/figures" / name).write_bytes(b"")
+        (tmp_path / "results/miniature/figures" / name).write_bytes(b"")
     (tmp_path / "docs").mkdir()
     (tmp_path / "docs/page.md").write_text(PAGE)
     monkeypatch.chdir(tmp_path)
@@ -56,27 +56,28 @@ def desk(tmp_path, monkeypatch):
 
 def test_only_what_stands_between_markers_changes(desk):
     text = readme.filled(PAGE, desk / "results", desk / "docs")
-    rows = [line for line in (desk / "results/quick/tables/main.md").read_text().splitlines() if line[:1] == "|"]
-    assert "old" not in text and "\n".join(["<!-- table quick -->", *rows, "<!-- end -->"]) in text
-    assert "](../results/quick/figures/qualitative-a.png)\n\n*Miniature data" in text
-    assert text.startswith("# A page\n<!-- table quick -->\n") and text.endswith("<!-- end -->\nafter\n")
+    rows = [line for line in (desk / "results/miniature/tables/main.md").read_text().splitlines() if line[:1] == "|"]
+    assert "old" not in text and "\n".join(["<!-- table miniature -->", *rows, "<!-- end -->"]) in text
+    assert "](../results/miniature/figures/qualitative-a.png)\n\n*Miniature data" in text
+    assert text.startswith("# A page\n<!-- table miniature -->\n") and text.endswith("<!-- end -->\nafter\n")
     assert "\nbetween <!-- a remark -->\n" in text
     assert readme.filled(text, desk / "results", desk / "docs") == text
 
 
 def test_a_table_and_a_figure_may_be_named(desk):
-    shutil.copy(ROOT / "results/quick/tables/cost.md", desk / "results/quick/tables")
-    page = PAGE.replace("table quick", "table quick/cost").replace("figure quick", "figure quick/curves")
+    shutil.copy(ROOT / "results/miniature/tables/cost.md", desk / "results/miniature/tables")
+    page = PAGE.replace("table miniature", "table miniature/cost")
+    page = page.replace("figure miniature", "figure miniature/curves")
     text = readme.filled(page, desk / "results", desk)
-    assert "<!-- table quick/cost -->\n| Dataset | Method | Training" in text
-    assert "](results/quick/figures/curves.png)\n\n*Miniature data" in text
+    assert "<!-- table miniature/cost -->\n| Dataset | Method | Training" in text
+    assert "](results/miniature/figures/curves.png)\n\n*Miniature data" in text
     with pytest.raises(BenchmarkError, match=r"figures/gone\.png does not exist"):
-        readme.filled(page.replace("quick/curves", "quick/gone"), desk / "results", desk)
+        readme.filled(page.replace("miniature/curves", "miniature/gone"), desk / "results", desk)
 
 
 def test_a_missing_report_and_a_broken_marker_are_told(desk):
     with pytest.raises(BenchmarkError, match=r"other/tables/main\.md does not exist; write it with `wsss report"):
-        readme.filled(PAGE.replace("table quick", "table other"), desk / "results", desk)
+        readme.filled(PAGE.replace("table miniature", "table other"), desk / "results", desk)
     for broken in (PAGE.replace("<!-- end -->\nb", "b"), PAGE + "<!-- end -->\n"):
         with pytest.raises(UsageError, match="a marker has no partner"):
             readme.filled(broken, desk / "results", desk)
