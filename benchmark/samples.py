@@ -57,6 +57,7 @@ def _picture(dataset: Dataset, frame: Frame, name: str, spec: RunSpec) -> UInt8[
         dense = dataset.dense(frame)
         assert dense is not None  # frames that are scored have it
         return dense
+    assert spec.labels != "full"
     return dataset.weak(frame, spec.labels, spec.seed)
 
 

@@ -17,7 +17,7 @@ from wsss.benchmark.trainer import Runtime
 COMMAND = ["run", "--suite", "smoke", "--dataset", "cityscapes", "--labels", "scribbles", "--method", "ema"]
 
 
-def die():
+def die() -> Any:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
