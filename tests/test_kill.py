@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 from functools import partial, partialmethod
+from typing import Any
 
 import pytest
 
