@@ -17,6 +17,16 @@ from rich.progress import (
 SECONDS_BETWEEN_LINES = 10.0
 
 
+def tell_owner(console: Console, owner: object, what: str) -> None:
+    """Say who is waited for, and what is in their hands."""
+    console.print(f"waiting for {owner}, which is at {what}", markup=False, highlight=False)
+
+
+def tell_maker(console: Console, name: str, owner: object) -> None:
+    """Say who makes things of a dataset, for ``Workplace.making``."""
+    tell_owner(console, owner, f"data, labels or points of {name}")
+
+
 class Display:
     """Progress of the runs and of the stage in hand.
 

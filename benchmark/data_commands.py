@@ -5,16 +5,16 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
 
 from wsss.benchmark import discovery
-from wsss.benchmark.console import Display
+from wsss.benchmark.console import Display, tell_maker
 from wsss.benchmark.dataset import Dataset
 from wsss.benchmark.errors import DatasetError, UsageError, unknown_name
-from wsss.benchmark.lock_owner import Owner
 from wsss.benchmark.suites import QUICK
 from wsss.benchmark.types import Scene, Split
 from wsss.benchmark.workplace import Workplace
@@ -64,12 +64,7 @@ class Where:
 
     def making(self, name: str, console: Console) -> AbstractContextManager[None]:
         """Nobody else makes data, labels or points of the dataset meanwhile; the console tells who is waited for."""
-
-        def tell(what: str, owner: Owner) -> None:
-            text = f"waiting for {owner}, which is at data, labels or points of {what}"
-            console.print(text, markup=False, highlight=False)
-
-        return Workplace().making(QUICK.kind if self.miniature else "real", [name], tell)
+        return Workplace().making(QUICK.kind if self.miniature else "real", [name], partial(tell_maker, console))
 
     @property
     def folder(self) -> Path | None:

@@ -59,8 +59,7 @@ def costs(runs: Iterable[Run], results: Path, stored: Sequence[Path], tflops: fl
         raise UsageError(f"--tflops must be positive, not {tflops}")
     left: dict[tuple[str, str], list[Run]] = {}
     for run in runs:
-        folder = run.folder(results)
-        if not run.cell.skip and not (folder and folder.finished):
+        if not run.cell.skip and not run.finished(results):
             left.setdefault((run.cell.dataset, run.row.name), []).append(run)
     known = _measured(stored)
     return [_cost(group, known, tflops) for group in left.values()]

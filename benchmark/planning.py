@@ -61,6 +61,10 @@ class Run:
         """Where the run's files are; None while that is unknown."""
         return None if self.cell.folder is None else RunFolder(results / self.suite.name / self.cell.folder)
 
+    def finished(self, results: Path) -> bool:
+        """Whether it is known to be done."""
+        return bool((folder := self.folder(results)) and folder.finished)
+
 
 @dataclass(frozen=True)
 class Filters:
@@ -152,8 +156,7 @@ def plan(
             continue
         make = on_progress if (cell.dataset, cell.labels, cell.seed) in labels else None
         complete = _complete(run, datasets[cell.dataset], workplace, make, (configs or {}).get(cell.method), told)
-        folder = complete.folder(workplace.results)
-        if on_progress is not None and filters.match(cell) and folder is not None and not folder.finished:
+        if on_progress is not None and filters.match(cell) and not complete.finished(workplace.results):
             complete = with_points(complete, workplace, on_progress)
         planned.append(complete)
     return planned

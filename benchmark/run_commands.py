@@ -5,6 +5,7 @@ import os
 import shlex
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -13,12 +14,11 @@ import tyro
 from rich.console import Console
 
 from wsss.benchmark import discovery, locks, planning, point_sources, showcase, slurm, slurm_queue
-from wsss.benchmark.console import Display
+from wsss.benchmark.console import Display, tell_maker, tell_owner
 from wsss.benchmark.errors import BenchmarkError, UsageError, unknown_name
 from wsss.benchmark.geometry.sampling import Sampling
 from wsss.benchmark.grid import Column, Suite
 from wsss.benchmark.launch import Elsewhere, Outcome, execute_all, gpus_of
-from wsss.benchmark.lock_owner import Owner
 from wsss.benchmark.method import Method
 from wsss.benchmark.options import Execution, Place, Selection
 from wsss.benchmark.planning import Filters, Run
@@ -79,7 +79,7 @@ def _run(
     for reason in sorted({f"{run.name}: n/a, {run.cell.skip}" for run in wanted if run.cell.skip}):
         console.print(reason, markup=False, highlight=False)
     possible = [run for run in wanted if not run.cell.skip]
-    missing = [run for run in possible if not _finished(run, workplace)]
+    missing = [run for run in possible if not run.finished(workplace.results)]
     console.print(f"{chosen.name}: {len(possible) - len(missing)} of {len(possible)} runs are done", highlight=False)
     jobs = execution.jobs or max(1, min(_most_jobs(execution), len(missing)))
     runtime = Runtime(
@@ -98,23 +98,14 @@ def _planned(
 ) -> list[Run]:
     """The runs of a suite with all that they need made, and the plan written down; one command at a time."""
     names = [c.dataset for c in chosen.columns if not filters.dataset or c.dataset in filters.dataset]
-
-    def tell(what: str, owner: Owner) -> None:
-        console.print(f"waiting for {owner}, which is at {what}", markup=False, highlight=False)
-
     with Display(0, console) as display:
-        with workplace.making(chosen.kind, names, lambda name, owner: tell(f"data, labels or points of {name}", owner)):
+        with workplace.making(chosen.kind, names, partial(tell_maker, console)):
             runs = planning.plan(chosen, workplace, filters, display.stage, configs)
-            finished = [run for run in runs if filters.match(run.cell) and _finished(run, workplace)]
+            finished = [run for run in runs if filters.match(run.cell) and run.finished(workplace.results)]
             showcase.complete(finished, workplace, display.stage)
-        with locks.in_turn(workplace.results / chosen.name, lambda owner: tell("the plan", owner)):
+        with locks.in_turn(workplace.results / chosen.name, lambda owner: tell_owner(console, owner, "the plan")):
             planning.write_plan(chosen, runs, filters, workplace.results)
     return runs
-
-
-def _finished(run: Run, workplace: Workplace) -> bool:
-    folder = run.folder(workplace.results)
-    return folder is not None and folder.finished
 
 
 def _execute(
